@@ -1,0 +1,309 @@
+/**
+ * The ledger of a job in a Cassandra table. Flink: `CassandraCommitter`, whose table this is:
+ *
+ *     {keyspace}.checkpoints_{jobId} (sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))
+ *
+ * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Four rows with negative
+ * `sub_id` hold what makes it safe: -1 the epoch, -2 the newest published checkpoint, -3 the greatest write timestamp
+ * published, -4 a random number that tells whose claim the epoch is. All rows of a sink share a partition, so one
+ * conditional batch checks the epoch and moves the ledger; they are only ever written by conditional batches and read
+ * at serial consistency. A batch that is refused changes nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { Claim, Commit } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
+import type { CassandraError } from "./CassandraError.ts"
+import type { BatchStatement, Session } from "./CassandraSession.ts"
+import { CassandraSession } from "./CassandraSession.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface CassandraCommitterOptions {
+  /** Stable over redeployments. Lower case letters, digits and `_`, at most 36 of them: it is part of a table's name. */
+  readonly jobId: string
+  /** The sink's name in the job, stable over redeployments. Any text that is not empty. */
+  readonly uid: string
+  /** Default `flink_auxiliary`. */
+  readonly keyspace?: string | undefined
+  /** For `CREATE KEYSPACE`. Default `{ class: "SimpleStrategy", replication_factor: 1 }`; use 3 on a real cluster. */
+  readonly replication?: { readonly [option: string]: string | number } | undefined
+  /** Make keyspace and table when they are missing. Default true. */
+  readonly create?: boolean | undefined
+  /** Of the ledger's writes. Default: the session's. */
+  readonly consistency?: Consistency | undefined
+  /** Of conditions and reads. Default `SERIAL`; `LOCAL_SERIAL` if every process of the job is in one data centre. */
+  readonly serialConsistency?: SerialConsistency | undefined
+}
+
+/**
+ * A name that can't be part of a table's or keyspace's name, or a replication that can't be written down.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommitterOptionError extends Schema.TaggedError<CommitterOptionError>(
+  "effect-cassandra/CommitterOptionError"
+)("CommitterOptionError", { option: Schema.String, value: Schema.String, rule: Schema.String }) {
+  override get message(): string {
+    return `${this.option} '${this.value}' can't be used: ${this.rule}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultKeyspace = "flink_auxiliary"
+
+const epochRow = -1
+const publishedRow = -2
+const timestampRow = -3
+const ownerRow = -4
+
+const check = (options: CassandraCommitterOptions): CommitterOptionError | null => {
+  const { jobId, keyspace = defaultKeyspace, replication = {}, uid } = options
+  const suggestion = jobId.toLowerCase().replace(/[^a-z0-9_]+/g, "_").slice(0, 36)
+  if (!/^[a-z0-9_]{1,36}$/.test(jobId)) {
+    return new CommitterOptionError({
+      option: "The job id",
+      value: jobId,
+      rule: `it becomes part of a table's name: 1 to 36 lower case letters, digits and underscores` +
+        (suggestion === "" ? "" : `, for example ${suggestion}`)
+    })
+  }
+  if (!/^[a-z][a-z0-9_]{0,47}$/.test(keyspace)) {
+    return new CommitterOptionError({
+      option: "The checkpoint keyspace",
+      value: keyspace,
+      rule: "1 to 48 lower case letters, digits and underscores, beginning with a letter"
+    })
+  }
+  if (uid === "") {
+    return new CommitterOptionError({ option: "The uid", value: uid, rule: "it must not be empty" })
+  }
+  for (const [option, value] of Object.entries(replication)) {
+    if (!/^[\w.-]+$/.test(option) || !/^[\w./-]+$/.test(String(value))) {
+      return new CommitterOptionError({
+        option: `The replication option ${option}`,
+        value: String(value),
+        rule: "letters, digits, '_', '.', '/' and '-' only"
+      })
+    }
+  }
+  return null
+}
+
+/**
+ * The statements that make keyspace and table, for an operator who makes them by hand.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const ddl = (options: CassandraCommitterOptions): ReadonlyArray<string> => {
+  const keyspace = options.keyspace ?? defaultKeyspace
+  const replication = Object.entries(options.replication ?? { class: "SimpleStrategy", replication_factor: 1 })
+    .map(([option, value]) => `'${option}': '${value}'`).join(", ")
+  return [
+    `CREATE KEYSPACE IF NOT EXISTS ${keyspace} WITH replication = {${replication}}`,
+    `CREATE TABLE IF NOT EXISTS ${keyspace}.checkpoints_${options.jobId} ` +
+    `(sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))`
+  ]
+}
+
+type Rows = ReadonlyMap<number, number>
+
+/**
+ * A committer over `session`, which may be of another cluster than the data's. The cache is cleared when the Scope
+ * closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  session: Session,
+  options: CassandraCommitterOptions
+): Effect.fn.Return<CheckpointCommitter["Service"], CommitterError | CommitterOptionError, Scope.Scope> {
+  const invalid = check(options)
+  if (invalid !== null) return yield* invalid
+  const { jobId, uid } = options
+  const keyspace = options.keyspace ?? defaultKeyspace
+  const table = `${keyspace}.checkpoints_${jobId}`
+  const describe = `${table} at ${session.describe}`
+  const serialConsistency = options.serialConsistency ?? "SERIAL"
+  const writeOptions = { consistency: options.consistency, serialConsistency, idempotent: false }
+
+  const failed = (operation: string) => (error: CassandraError) =>
+    new CommitterError({
+      ledger: describe,
+      operation,
+      detail: error.message,
+      isRetryable: error.isRetryable,
+      cause: error
+    })
+
+  // --- the table
+
+  const createResource = Effect.gen(function*() {
+    if ((yield* session.table(keyspace, `checkpoints_${jobId}`)) !== null) return
+    const [createKeyspace, createTable] = ddl(options)
+    const existing = yield* session.query(
+      "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
+      [keyspace]
+    )
+    if (existing.length === 0) yield* session.query(createKeyspace!)
+    yield* session.query(createTable!)
+  }).pipe(Effect.mapError(failed("create the table")))
+
+  const warnAboutReplication = Effect.gen(function*() {
+    const { nodes } = yield* session.clusterInfo
+    if (nodes.length < 2) return
+    const [row] = yield* session.query(
+      "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
+      [keyspace]
+    )
+    const replication = (row?.["replication"] ?? {}) as { readonly [option: string]: string }
+    const copies = Object.entries(replication).filter(([option]) => option !== "class")
+      .reduce((sum, [, factor]) => sum + Number(String(factor).split("/")[0]), 0)
+    if (copies === 1) {
+      yield* Effect.logWarning(
+        `The keyspace ${keyspace} has replication factor 1 on a cluster of ${nodes.length} nodes: while the node that ` +
+          `holds a job's ledger is down, nothing can be committed. Give it a replication factor of 3.`
+      )
+    }
+  }).pipe(Effect.ignore)
+
+  // --- reading and writing
+
+  const select = `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
+  const insert = `INSERT INTO ${table} (sink_id, sub_id, checkpoint_id) VALUES (?, ?, ?) IF NOT EXISTS`
+  const advance = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id < ?`
+  const replace = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id = ?`
+  const set = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ?`
+
+  const cache = yield* Ref.make<Rows | null>(null)
+  const filling = yield* Semaphore.make(1)
+  yield* Effect.addFinalizer(() => Ref.set(cache, null))
+  let epoch = 0
+  /** Tells this committer's claims from those of others; every claim of it writes the same. */
+  const token = yield* Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
+
+  const read: Effect.Effect<Rows, CommitterError> = session.query(select, [uid], {
+    consistency: serialConsistency
+  }).pipe(
+    Effect.map((rows) => new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))),
+    Effect.tap((rows) => Ref.set(cache, rows)),
+    Effect.mapError(failed("read the ledger"))
+  )
+
+  const cached: Effect.Effect<Rows, CommitterError> = Semaphore.withPermits(filling, 1)(
+    Effect.flatMap(Ref.get(cache), (rows) => rows === null ? read : Effect.succeed(rows))
+  )
+
+  const raise = (rows: Rows, row: number, value: number): BatchStatement =>
+    rows.has(row)
+      ? { cql: advance, params: [BigInt(value), uid, row, BigInt(value)] }
+      : { cql: insert, params: [uid, row, BigInt(value)] }
+
+  /**
+   * Raises rows under the own epoch. What is as high already is left out: a batch whose answer was lost is repeated, and
+   * must not be refused because of itself.
+   */
+  const raiseAll = Effect.fnUntraced(function*(
+    operation: string,
+    wanted: ReadonlyArray<readonly [row: number, value: number]>
+  ): Effect.fn.Return<void, CommitterError | Fenced> {
+    let rows = yield* cached
+    while (true) {
+      const due = wanted.filter(([row, value]) => (rows.get(row) ?? Number.NEGATIVE_INFINITY) < value)
+      if (due.length === 0) return
+      const { applied } = yield* session.batch([
+        { cql: replace, params: [BigInt(epoch), uid, epochRow, BigInt(epoch)] },
+        ...due.map(([row, value]) => raise(rows, row, value))
+      ], writeOptions).pipe(Effect.mapError(failed(operation)))
+      if (applied === true) {
+        return yield* Ref.set(cache, new Map([...rows, ...due]))
+      }
+      rows = yield* read
+      const currentEpoch = rows.get(epochRow) ?? null
+      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })
+    }
+  })
+
+  const claimEpoch = Effect.fnUntraced(function*(
+    previous: number | null
+  ): Effect.fn.Return<Claim, CommitterError | Fenced> {
+    // The answer to a claim may be lost: then it is in the table, with the token that tells whose it is.
+    const isOwn = (rows: Rows) => rows.get(ownerRow) === token && (rows.get(epochRow) ?? 0) > (previous ?? 0)
+    let rows = yield* read
+    while (!isOwn(rows)) {
+      const current = rows.get(epochRow) ?? null
+      if (previous !== null && current !== previous) {
+        return yield* new Fenced({ ledger: describe, epoch: previous, currentEpoch: current })
+      }
+      const next = BigInt((current ?? 0) + 1)
+      yield* session.batch([
+        current === null
+          ? { cql: insert, params: [uid, epochRow, next] }
+          : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
+        { cql: set, params: [BigInt(token), uid, ownerRow] }
+      ], writeOptions).pipe(
+        Effect.mapError(failed("claim the job")),
+        Effect.catchIf((error) => error.isRetryable, (error) =>
+          // Only when it is known what became of it may the claim be tried again.
+          Effect.flatMap(read, (now) => isOwn(now) ? Effect.void : Effect.fail(error)))
+      )
+      rows = yield* read
+    }
+    epoch = rows.get(epochRow)!
+    return {
+      epoch,
+      publishedCheckpointId: rows.get(publishedRow) ?? 0,
+      maxTimestamp: rows.get(timestampRow) ?? 0,
+      ledger: new Map([...rows].filter(([row]) => row >= 0))
+    }
+  })
+
+  const commitCheckpoints = (commits: ReadonlyArray<Commit>) =>
+    raiseAll("record the commit", commits.map(({ checkpointId, subtask }) => [subtask, checkpointId] as const))
+
+  if (options.create !== false) yield* createResource
+  yield* warnAboutReplication
+
+  return CheckpointCommitter.of({
+    describe,
+    createResource,
+    claimEpoch,
+    publishCheckpoint: (checkpointId, maxTimestamp) =>
+      raiseAll("publish the checkpoint", [[publishedRow, checkpointId], [timestampRow, maxTimestamp]]),
+    commitCheckpoint: (subtask, checkpointId) => commitCheckpoints([{ subtask, checkpointId }]),
+    commitCheckpoints,
+    isCheckpointCommitted: (subtask, checkpointId) =>
+      Effect.map(cached, (rows) => checkpointId <= (rows.get(subtask) ?? 0))
+  })
+})
+
+/**
+ * The ledger in the cluster of the ambient `CassandraSession`. For a checkpoint cluster of its own, provide this layer
+ * with a session layer of that cluster.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: CassandraCommitterOptions
+): Layer.Layer<CheckpointCommitter, CommitterError | CommitterOptionError, CassandraSession> =>
+  Layer.effect(CheckpointCommitter, Effect.flatMap(CassandraSession, (session) => make(session, options)))

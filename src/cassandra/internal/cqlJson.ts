@@ -1,0 +1,30 @@
+/**
+ * JSON without loss: a number that JavaScript would round stays the text it was.
+ */
+
+/** The third argument of a reviver, newer than the language level this is compiled for. */
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown
+
+const keepDigits: Reviver = (_, value, context) => {
+  if (typeof value !== "number") return value
+  const source = context?.source
+  // Fifteen digits always survive. A longer number does if it is written back the same and stands for itself alone.
+  if (source === undefined || (source.length < 16 && Number.isFinite(value))) return value
+  if (String(value) === source && (Number.isSafeInteger(value) || !Number.isInteger(value))) return value
+  return source
+}
+
+const parse = JSON.parse as (text: string, reviver: Reviver) => unknown
+
+/**
+ * The value of a JSON text, undefined if it is none.
+ *
+ * @internal
+ */
+export const parseJson = (text: string): unknown => {
+  try {
+    return parse(text, keepDigits)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Puts the coordinator's barriers into a stream, and order-preserving operators that let them pass.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Queue from "effect/Queue"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import { CheckpointCoordinator } from "./CheckpointCoordinator.ts"
+import type { Element } from "./Element.ts"
+import { Barrier, Record } from "./Element.ts"
+import type { Position } from "./Position.ts"
+
+/**
+ * Records read together, and the position behind the last of them (`Source.SourceChunk`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PositionedChunk<A> {
+  readonly records: ReadonlyArray<Record<A>>
+  readonly position: Position | null
+}
+
+/** Chunks read ahead of the pipeline. */
+const readAheadChunks = 2
+
+/**
+ * The elements of `chunks` with a barrier between two chunks whenever the coordinator triggers one, also while no
+ * record comes. When the chunks end, or a stop is requested, a last checkpoint is taken, and the stream ends once it is
+ * complete. When they fail, the stream fails at once: no barrier follows.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const inject = <A, E, R>(
+  chunks: Stream.Stream<PositionedChunk<A>, E, R>
+): Stream.Stream<Element<A>, E, R | CheckpointCoordinator> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const coordinator = yield* CheckpointCoordinator
+    const queue = yield* Queue.unbounded<Read<A>, E | Cause.Done>()
+    const readAhead = yield* Semaphore.make(readAheadChunks)
+    let position = coordinator.restored?.position ?? null
+    let records = coordinator.restored?.records ?? 0
+
+    // Room is waited for first; then records and position move together, in one step that can't be interrupted, so
+    // that a barrier (offered in one step as well) never comes between the two.
+    const read = Stream.runForEach(chunks, (chunk) => {
+      const [head, ...tail] = chunk.records
+      return head === undefined
+        ? Effect.sync(() => {
+          position = chunk.position
+        })
+        : Effect.andThen(
+          readAhead.take(1),
+          Effect.sync(() => {
+            position = chunk.position
+            records += chunk.records.length
+            Queue.offerUnsafe(queue, { elements: [head, ...tail], permits: 1 })
+          })
+        )
+    })
+
+    const offerBarrier = (id: number, finished: boolean) =>
+      Effect.sync(() => {
+        Queue.offerUnsafe(queue, { elements: [new Barrier(id, position, records, finished)], permits: 0 })
+      })
+
+    const answerTriggers = Effect.forever(
+      Effect.flatMap(Queue.take(coordinator.triggers), (id) => offerBarrier(id, false))
+    )
+
+    yield* Effect.gen(function*() {
+      const finished = yield* read.pipe(
+        Effect.as(true),
+        Effect.raceFirst(Effect.as(coordinator.awaitStop, false)),
+        Effect.raceFirst(answerTriggers)
+      )
+      // A last checkpoint that fails is tried again as long as the coordinator tolerates it.
+      let outcome = { completed: false }
+      while (!outcome.completed) {
+        const id = yield* coordinator.begin
+        yield* offerBarrier(id, finished)
+        outcome = yield* coordinator.awaitOutcome(id)
+      }
+      yield* Queue.end(queue)
+    }).pipe(
+      Effect.onError((cause) => Queue.failCause(queue, cause)),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+    return Stream.fromQueue(queue).pipe(
+      Stream.mapEffect(({ elements, permits }) =>
+        permits === 0 ? Effect.succeed(elements) : Effect.as(readAhead.release(permits), elements)
+      ),
+      Stream.flattenArray
+    ) as Stream.Stream<Element<A>, E>
+  }))
+
+interface Read<A> {
+  readonly elements: readonly [Element<A>, ...Array<Element<A>>]
+  readonly permits: number
+}
+
+/**
+ * A bare stream as positioned chunks: `position` tells where the input stands behind an element (null: it can't be
+ * resumed and starts over). Places count from `firstPlace` (default 0).
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const fromStream = <A, E, R>(
+  stream: Stream.Stream<A, E, R>,
+  options: {
+    readonly position?: ((last: A) => Position) | undefined
+    readonly firstPlace?: number | undefined
+  } = {}
+): Stream.Stream<PositionedChunk<A>, E, R> =>
+  Stream.suspend(() => {
+    let place = options.firstPlace ?? 0
+    return Stream.map(Stream.chunks(stream), (values) => {
+      const records = values.map((value) => new Record(value, place++))
+      return { records, position: options.position?.(values[values.length - 1]!) ?? null }
+    })
+  })
+
+/**
+ * @category combinators
+ * @since 0.1.0
+ */
+export const map: {
+  <A, B>(
+    f: (value: A) => B
+  ): <E, R>(self: Stream.Stream<Element<A>, E, R>) => Stream.Stream<Element<B>, E, R>
+  <A, B, E, R>(self: Stream.Stream<Element<A>, E, R>, f: (value: A) => B): Stream.Stream<Element<B>, E, R>
+} = dual(
+  2,
+  <A, B, E, R>(self: Stream.Stream<Element<A>, E, R>, f: (value: A) => B): Stream.Stream<Element<B>, E, R> =>
+    Stream.map(self, (element) => element._tag === "Barrier" ? element : new Record(f(element.value), element.place))
+)
+
+/**
+ * @category combinators
+ * @since 0.1.0
+ */
+export const filter: {
+  <A>(
+    predicate: (value: A) => boolean
+  ): <E, R>(self: Stream.Stream<Element<A>, E, R>) => Stream.Stream<Element<A>, E, R>
+  <A, E, R>(
+    self: Stream.Stream<Element<A>, E, R>,
+    predicate: (value: A) => boolean
+  ): Stream.Stream<Element<A>, E, R>
+} = dual(
+  2,
+  <A, E, R>(
+    self: Stream.Stream<Element<A>, E, R>,
+    predicate: (value: A) => boolean
+  ): Stream.Stream<Element<A>, E, R> =>
+    Stream.filter(self, (element) => element._tag === "Barrier" || predicate(element.value))
+)
+
+/**
+ * Each record becomes any number of records, in order, all with its place.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const flatMap: {
+  <A, B>(
+    f: (value: A) => Iterable<B>
+  ): <E, R>(self: Stream.Stream<Element<A>, E, R>) => Stream.Stream<Element<B>, E, R>
+  <A, B, E, R>(
+    self: Stream.Stream<Element<A>, E, R>,
+    f: (value: A) => Iterable<B>
+  ): Stream.Stream<Element<B>, E, R>
+} = dual(
+  2,
+  <A, B, E, R>(
+    self: Stream.Stream<Element<A>, E, R>,
+    f: (value: A) => Iterable<B>
+  ): Stream.Stream<Element<B>, E, R> =>
+    Stream.flattenIterable(
+      Stream.map(self, (element): ReadonlyArray<Element<B>> =>
+        element._tag === "Barrier"
+          ? [element]
+          : Array.from(f(element.value), (value) => new Record(value, element.place)))
+    )
+)
+
+/**
+ * Runs an Effect for each record, `concurrency` at once (default 1); results and barriers come out in order.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mapEffect: {
+  <A, B, E2, R2>(
+    f: (value: A) => Effect.Effect<B, E2, R2>,
+    options?: { readonly concurrency?: number | undefined }
+  ): <E, R>(self: Stream.Stream<Element<A>, E, R>) => Stream.Stream<Element<B>, E | E2, R | R2>
+  <A, E, R, B, E2, R2>(
+    self: Stream.Stream<Element<A>, E, R>,
+    f: (value: A) => Effect.Effect<B, E2, R2>,
+    options?: { readonly concurrency?: number | undefined }
+  ): Stream.Stream<Element<B>, E | E2, R | R2>
+} = dual(
+  (args) => Stream.isStream(args[0]),
+  <A, E, R, B, E2, R2>(
+    self: Stream.Stream<Element<A>, E, R>,
+    f: (value: A) => Effect.Effect<B, E2, R2>,
+    options?: { readonly concurrency?: number | undefined }
+  ): Stream.Stream<Element<B>, E | E2, R | R2> =>
+    Stream.mapEffect(
+      self,
+      (element): Effect.Effect<Element<B>, E2, R2> =>
+        element._tag === "Barrier"
+          ? Effect.succeed(element)
+          : Effect.map(f(element.value), (value) => new Record(value, element.place)),
+      { concurrency: options?.concurrency ?? 1 }
+    )
+)

@@ -1,0 +1,192 @@
+/**
+ * Where the progress of a sink is recorded: its epoch, and for each subtask the checkpoint up to which everything is in.
+ *
+ * Flink's `CheckpointCommitter`, with three things added that make it safe. *One writer*: each start claims an epoch,
+ * and nothing is recorded for a process whose epoch is no longer the newest. *Contiguous*: the ledger holds one number a
+ * subtask, it only grows, and it means "this checkpoint and all before it". *Published before sent*: a checkpoint's rows
+ * may only be sent after the checkpoint and its greatest write timestamp were recorded under the current epoch, so that
+ * a successor, which claims afterwards and continues above that timestamp, always wins over a process that was frozen
+ * in the middle of sending.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+
+/**
+ * Another process has claimed the job since. This one has stopped: nothing it could still do would count.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Fenced extends Schema.TaggedError<Fenced>("effect-cassandra/Fenced")("Fenced", {
+  ledger: Schema.String,
+  epoch: Schema.Int,
+  currentEpoch: Schema.NullOr(Schema.Int)
+}) {
+  override get message(): string {
+    return `This process (epoch ${this.epoch}) was superseded: another process works on the same job` +
+      (this.currentEpoch === null ? "" : ` (epoch ${this.currentEpoch})`) +
+      ` and recorded so in ${this.ledger}. It has stopped; nothing is lost. Run one process for each job and uid.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The ledger could not be read or written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommitterError extends Schema.TaggedError<CommitterError>("effect-cassandra/CommitterError")(
+  "CommitterError",
+  {
+    ledger: Schema.String,
+    operation: Schema.String,
+    detail: Schema.String,
+    isRetryable: Schema.Boolean,
+    cause: Schema.Defect()
+  }
+) {
+  override get message(): string {
+    return `Could not ${this.operation} in ${this.ledger}: ${this.detail}`
+  }
+}
+
+/**
+ * "Subtask `subtask` has everything up to checkpoint `checkpointId` in Cassandra."
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Commit {
+  readonly subtask: number
+  readonly checkpointId: number
+}
+
+/**
+ * What a new epoch starts from, read after the claim.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Claim {
+  readonly epoch: number
+  /** The newest checkpoint whose rows any epoch may have sent; 0 if there was none. */
+  readonly publishedCheckpointId: number
+  /** No row sent by an earlier epoch has a greater write timestamp (microseconds since 1970); 0 if there was none. */
+  readonly maxTimestamp: number
+  /** By subtask: everything up to this checkpoint is in. */
+  readonly ledger: ReadonlyMap<number, number>
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
+  /** The ledger's place, for messages. */
+  readonly describe: string
+  /** Makes what the ledger is kept in, if it is not there. The layers call it unless told not to. */
+  readonly createResource: Effect.Effect<void, CommitterError>
+  /**
+   * Supersedes every other process of this job. `previous` is the epoch this same process held before (a restart):
+   * then the claim only succeeds if no one else has claimed since, and fails with `Fenced` otherwise.
+   */
+  readonly claimEpoch: (previous: number | null) => Effect.Effect<Claim, CommitterError | Fenced>
+  /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
+  readonly publishCheckpoint: (
+    checkpointId: number,
+    maxTimestamp: number
+  ) => Effect.Effect<void, CommitterError | Fenced>
+  readonly commitCheckpoint: (subtask: number, checkpointId: number) => Effect.Effect<void, CommitterError | Fenced>
+  /** All of them, or none. Those that are recorded already are left as they are. */
+  readonly commitCheckpoints: (commits: ReadonlyArray<Commit>) => Effect.Effect<void, CommitterError | Fenced>
+  /** Answered from a cache that one read fills and own commits advance. */
+  readonly isCheckpointCommitted: (
+    subtask: number,
+    checkpointId: number
+  ) => Effect.Effect<boolean, CommitterError>
+}>()("effect-cassandra/CheckpointCommitter") {}
+
+/**
+ * A ledger in memory, shared by all committers that are given it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MemoryLedger {
+  epoch: number
+  publishedCheckpointId: number
+  maxTimestamp: number
+  readonly committed: Map<number, number>
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeMemoryLedger = (): MemoryLedger => ({
+  epoch: 0,
+  publishedCheckpointId: 0,
+  maxTimestamp: 0,
+  committed: new Map()
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): CheckpointCommitter["Service"] => {
+  const describe = "memory"
+  let epoch = 0
+  const asHolder = (f: () => void): Effect.Effect<void, Fenced> =>
+    Effect.suspend(() => {
+      if (ledger.epoch !== epoch) {
+        return Effect.fail(new Fenced({ ledger: describe, epoch, currentEpoch: ledger.epoch }))
+      }
+      f()
+      return Effect.void
+    })
+  const commit = (commits: ReadonlyArray<Commit>) =>
+    asHolder(() => {
+      for (const { checkpointId, subtask } of commits) {
+        ledger.committed.set(subtask, Math.max(checkpointId, ledger.committed.get(subtask) ?? 0))
+      }
+    })
+  return CheckpointCommitter.of({
+    describe,
+    createResource: Effect.void,
+    claimEpoch: (previous) =>
+      Effect.suspend(() => {
+        if (previous !== null && ledger.epoch !== previous) {
+          return Effect.fail(new Fenced({ ledger: describe, epoch: previous, currentEpoch: ledger.epoch }))
+        }
+        epoch = ++ledger.epoch
+        const { maxTimestamp, publishedCheckpointId } = ledger
+        return Effect.succeed({ epoch, publishedCheckpointId, maxTimestamp, ledger: new Map(ledger.committed) })
+      }),
+    publishCheckpoint: (checkpointId, maxTimestamp) =>
+      asHolder(() => {
+        ledger.publishedCheckpointId = Math.max(checkpointId, ledger.publishedCheckpointId)
+        ledger.maxTimestamp = Math.max(maxTimestamp, ledger.maxTimestamp)
+      }),
+    commitCheckpoint: (subtask, checkpointId) => commit([{ subtask, checkpointId }]),
+    commitCheckpoints: commit,
+    isCheckpointCommitted: (subtask, checkpointId) =>
+      Effect.sync(() => checkpointId <= (ledger.committed.get(subtask) ?? 0))
+  })
+}
+
+/**
+ * Progress that is forgotten when the process ends, unless a ledger is given that outlives it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (ledger?: MemoryLedger): Layer.Layer<CheckpointCommitter> =>
+  Layer.sync(CheckpointCommitter, () => makeMemory(ledger))

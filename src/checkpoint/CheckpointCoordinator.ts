@@ -1,0 +1,461 @@
+/**
+ * Turns barriers into checkpoints.
+ *
+ *     trigger n -> the source puts barrier n into the stream -> every subtask seals its log and acknowledges n
+ *     all have acknowledged in time -> the manifest of n is written durably: checkpoint n is complete
+ *     -> n is published in the ledger -> every subtask is told, sends its rows, and has its commit recorded
+ *
+ * A checkpoint that is not acknowledged in time is aborted; the segments sealed for it stay pending and are part of the
+ * next one that completes. A completed checkpoint subsumes all before it. Acknowledgements and notifications carry
+ * ids and may be repeated; nothing in them depends on being in the same process.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Claim, Commit, CommitterError, Fenced } from "./CheckpointCommitter.ts"
+import { CheckpointCommitter } from "./CheckpointCommitter.ts"
+import type { CheckpointConfig } from "./CheckpointConfig.ts"
+import { resolve } from "./CheckpointConfig.ts"
+import * as Metrics from "./CheckpointMetrics.ts"
+import type { Barrier } from "./Element.ts"
+import type { Manifest, SegmentHandle } from "./Manifest.ts"
+
+/**
+ * More checkpoints in a row failed than are tolerated.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CheckpointsFailed extends Schema.TaggedError<CheckpointsFailed>("effect-cassandra/CheckpointsFailed")(
+  "CheckpointsFailed",
+  { checkpointId: Schema.Int, failures: Schema.Int, detail: Schema.String, isRetryable: Schema.Boolean }
+) {
+  override get message(): string {
+    return `Checkpoint ${this.checkpointId} failed (${this.detail}), number ${this.failures} in a row. ` +
+      `Its rows are in the log and go with the next one.`
+  }
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type CoordinatorError = CheckpointsFailed | CommitterError | Fenced
+
+/**
+ * A subtask has sealed everything before `barrier`. `segment` is null when there was nothing to seal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Acknowledgement {
+  readonly subtask: number
+  readonly barrier: Barrier
+  readonly segment: SegmentHandle | null
+}
+
+/**
+ * What a subtask is told. `Completed n`: everything it sealed up to n may be sent. `Aborted n`: n will not complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Notification =
+  | { readonly _tag: "Completed"; readonly checkpointId: number }
+  | { readonly _tag: "Aborted"; readonly checkpointId: number }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Outcome {
+  readonly completed: boolean
+}
+
+/**
+ * A snapshot for people and metrics.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CoordinatorStatus {
+  readonly lastCompletedId: number
+  readonly completed: number
+  readonly failed: number
+  /** Checkpoints that are complete and not yet committed by all subtasks. */
+  readonly pendingCheckpoints: number
+  readonly pendingRows: number
+  readonly pendingBytes: number
+  readonly committedRows: number
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator, {
+  readonly epoch: number
+  readonly attempt: number
+  readonly parallelism: number
+  /** False when checkpointing is switched off; a write-ahead sink refuses to open then. */
+  readonly enabled: boolean
+  /** The checkpoint that this run continues, with the segments that were still pending in it. */
+  readonly restored: Manifest | null
+  /** Every write timestamp of this epoch is at least this, microseconds since 1970. */
+  readonly firstTimestamp: number
+  /** Ids of checkpoints whose barriers the source has to put into the stream, in order. */
+  readonly triggers: Queue.Dequeue<number>
+  /** Starts a checkpoint now, whatever the interval; the caller puts its barrier into the stream. */
+  readonly begin: Effect.Effect<number>
+  /** Asks for a checkpoint soon: the log has grown too large. */
+  readonly requestCheckpoint: Effect.Effect<void>
+  readonly acknowledge: (acknowledgement: Acknowledgement) => Effect.Effect<void>
+  readonly notifications: (subtask: number) => Queue.Dequeue<Notification, CoordinatorError | Cause.Done>
+  /** Returns when the ledger says so. Commits of several subtasks go together in one request. */
+  readonly commit: (subtask: number, checkpointId: number) => Effect.Effect<void, CoordinatorError>
+  /** Waits until the checkpoint is complete (or subsumed by a later one), or aborted. */
+  readonly awaitOutcome: (checkpointId: number) => Effect.Effect<Outcome>
+  /** Back-pressure: a subtask waits for Cassandra (true) or goes on (false). An expiry meanwhile counts as no failure. */
+  readonly setBackPressured: (subtask: number, waiting: boolean) => Effect.Effect<void>
+  /** Asks the source to end with a last checkpoint. */
+  readonly stop: Effect.Effect<void>
+  readonly awaitStop: Effect.Effect<void>
+  /** Writes the last completed checkpoint again, without the segments that were committed since. */
+  readonly settleManifest: Effect.Effect<void>
+  /** Never succeeds; fails when the coordination has failed, and with it the run. */
+  readonly failure: Effect.Effect<never, CoordinatorError>
+  readonly status: Effect.Effect<CoordinatorStatus>
+}>()("effect-cassandra/CheckpointCoordinator") {}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface CoordinatorOptions<E> {
+  readonly jobId: string
+  readonly uid: string
+  readonly parallelism: number
+  readonly attempt: number
+  /** From `CheckpointCommitter.claimEpoch`, taken before `restored` was read. */
+  readonly claim: Claim
+  readonly restored: Manifest | null
+  /** Null switches checkpointing off. */
+  readonly config: CheckpointConfig | null
+  /** Makes a manifest durable: `StateBackend.completeCheckpoint`. */
+  readonly completeCheckpoint: (manifest: Manifest) => Effect.Effect<void, E>
+}
+
+interface InFlight {
+  readonly id: number
+  readonly startedAt: number
+  readonly outcome: Deferred.Deferred<Outcome>
+  readonly acknowledged: Map<number, Acknowledgement>
+}
+
+/**
+ * Starts the coordination of one run. It lives as long as the Scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*<E extends { readonly message: string; readonly isRetryable: boolean }>(
+  options: CoordinatorOptions<E>
+): Effect.fn.Return<CheckpointCoordinator["Service"], E, CheckpointCommitter | Scope.Scope> {
+  const committer = yield* CheckpointCommitter
+  const scope = yield* Effect.scope
+  const { claim, parallelism, restored } = options
+  const config = resolve(options.config ?? {})
+  const epoch = claim.epoch
+
+  const triggers = yield* Queue.unbounded<number>()
+  const wakeups = yield* Queue.sliding<void>(1)
+  const acknowledgedByAll = yield* Queue.unbounded<{ readonly checkpoint: InFlight; readonly barrier: Barrier }>()
+  const completed = yield* Queue.unbounded<Manifest>()
+  const commits = yield* Queue.unbounded<Commit & { readonly done: Deferred.Deferred<void, CoordinatorError> }>()
+  const stopRequested = yield* Deferred.make<void>()
+  const failure = yield* Deferred.make<never, CoordinatorError>()
+  const notifications = yield* Effect.forEach(
+    Array.from({ length: parallelism }, (_, i) => i),
+    () => Queue.unbounded<Notification, CoordinatorError | Cause.Done>()
+  )
+
+  /** Triggered, and neither complete nor aborted. Ids ascend. */
+  const inFlight = new Map<number, InFlight>()
+  const outcomes = new Map<number, Deferred.Deferred<Outcome>>()
+  /** Sealed, and not yet known to be in Cassandra: what a manifest lists as pending. */
+  const sealed = new Map<string, SegmentHandle>()
+  const backPressured = new Set<number>()
+  let lastId = Math.max(restored?.checkpointId ?? 0, claim.publishedCheckpointId, ...claim.ledger.values())
+  let lastCompletedId = restored?.checkpointId ?? lastId
+  let lastTriggerAt = yield* Clock.currentTimeMillis
+  let lastEndAt = Number.NEGATIVE_INFINITY
+  let requested = false
+  let failuresInARow = 0
+  let maxTimestamp = Math.max(claim.maxTimestamp, restored?.maxTimestamp ?? 0)
+  const counts = { completed: 0, failed: 0, committedRows: 0 }
+
+  const failWith = (error: CoordinatorError) =>
+    Effect.andThen(
+      Deferred.fail(failure, error),
+      Effect.forEach(notifications, (queue) => Queue.fail(queue, error), { discard: true })
+    )
+
+  const pendingOf = (upTo: number): Array<SegmentHandle> =>
+    [...sealed.values()].filter((handle) => handle.checkpointId <= upTo)
+      .toSorted((a, b) => a.checkpointId - b.checkpointId || a.subtask - b.subtask)
+
+  const pendingCheckpoints = () => new Set(pendingOf(lastCompletedId).map((handle) => handle.checkpointId)).size
+
+  const updateGauges = Effect.suspend(() => {
+    let rows = 0
+    let bytes = 0
+    for (const handle of sealed.values()) {
+      rows += handle.rows
+      bytes += handle.bytes
+    }
+    return Metric.update(Metrics.pendingRows, rows).pipe(
+      Effect.andThen(Metric.update(Metrics.pendingBytes, bytes)),
+      Effect.andThen(Metric.update(Metrics.pendingCheckpoints, pendingCheckpoints()))
+    )
+  })
+
+  const settle = (checkpoint: InFlight, isComplete: boolean) => {
+    inFlight.delete(checkpoint.id)
+    outcomes.delete(checkpoint.id)
+    return Deferred.succeed(checkpoint.outcome, { completed: isComplete })
+  }
+
+  const abort = Effect.fnUntraced(function*(
+    checkpoint: InFlight,
+    reason: "expired" | "not-written",
+    detail: string,
+    isRetryable: boolean
+  ) {
+    if (!inFlight.has(checkpoint.id)) return
+    yield* settle(checkpoint, false)
+    lastEndAt = yield* Clock.currentTimeMillis
+    const counted = reason !== "expired" || backPressured.size === 0
+    yield* Metric.update(Metrics.checkpointsFailed[counted ? reason : "back-pressured"], 1)
+    yield* Effect.logWarning(`Checkpoint ${checkpoint.id} was aborted: ${detail}`)
+    for (const queue of notifications) {
+      yield* Queue.offer(queue, { _tag: "Aborted", checkpointId: checkpoint.id })
+    }
+    counts.failed++
+    if (counted && ++failuresInARow > config.tolerableFailures) {
+      const { id: checkpointId } = checkpoint
+      yield* failWith(new CheckpointsFailed({ checkpointId, failures: failuresInARow, detail, isRetryable }))
+    }
+    yield* Queue.offer(wakeups, undefined)
+  })
+
+  const begin = Effect.gen(function*() {
+    const startedAt = yield* Clock.currentTimeMillis
+    const id = ++lastId
+    const checkpoint: InFlight = { id, startedAt, outcome: Deferred.makeUnsafe(), acknowledged: new Map() }
+    inFlight.set(id, checkpoint)
+    outcomes.set(id, checkpoint.outcome)
+    lastTriggerAt = startedAt
+    requested = false
+    const expires = Number.isFinite(config.timeoutMillis) ? Effect.sleep(config.timeoutMillis) : Effect.never
+    yield* Effect.raceFirst(Effect.as(expires, true), Effect.as(Deferred.await(checkpoint.outcome), false)).pipe(
+      Effect.flatMap((expired) => {
+        if (!expired) return Effect.void
+        const missing = parallelism - checkpoint.acknowledged.size
+        const detail = missing === 0
+          ? `it was not written within ${config.timeoutMillis} ms`
+          : `${missing} of ${parallelism} subtasks did not acknowledge within ${config.timeoutMillis} ms`
+        return abort(checkpoint, "expired", detail, true)
+      }),
+      Effect.forkIn(scope)
+    )
+    return id
+  })
+
+  /** The periodic trigger: at most `maxConcurrent` at once, and none while Cassandra is too far behind. */
+  const triggerLoop = Effect.gen(function*() {
+    while (!(yield* Deferred.isDone(stopRequested))) {
+      const now = yield* Clock.currentTimeMillis
+      const due = requested ? now : Math.max(lastTriggerAt + config.intervalMillis, lastEndAt + config.minPauseMillis)
+      const blocked = inFlight.size >= config.maxConcurrent || pendingCheckpoints() >= config.pendingCheckpointsMax
+      if (!blocked && now >= due) {
+        yield* Queue.offer(triggers, yield* begin)
+      } else {
+        const wait = blocked || due === Number.POSITIVE_INFINITY ? Effect.never : Effect.sleep(due - now)
+        yield* Effect.raceFirst(Queue.take(wakeups), wait)
+      }
+    }
+  })
+
+  /** One manifest after another, in order of their ids. */
+  const completeLoop = Effect.gen(function*() {
+    const { barrier, checkpoint } = yield* Queue.take(acknowledgedByAll)
+    if (!inFlight.has(checkpoint.id)) return
+    const now = yield* Clock.currentTimeMillis
+    const pending = pendingOf(checkpoint.id)
+    for (const handle of pending) maxTimestamp = Math.max(maxTimestamp, handle.lastTimestamp)
+    const manifest: Manifest = {
+      jobId: options.jobId,
+      uid: options.uid,
+      epoch,
+      checkpointId: checkpoint.id,
+      parallelism,
+      completedAt: now,
+      maxTimestamp,
+      position: barrier.position,
+      finished: barrier.finished,
+      records: barrier.records,
+      pending
+    }
+    const written = yield* Effect.result(options.completeCheckpoint(manifest))
+    if (written._tag === "Failure") {
+      return yield* abort(checkpoint, "not-written", written.failure.message, written.failure.isRetryable)
+    }
+    failuresInARow = 0
+    lastCompletedId = checkpoint.id
+    lastManifest = manifest
+    lastEndAt = yield* Clock.currentTimeMillis
+    counts.completed++
+    yield* Metric.update(Metrics.checkpointsCompleted, 1)
+    yield* Metric.update(Metrics.checkpointLatency, (lastEndAt - checkpoint.startedAt) / 1000)
+    yield* updateGauges
+    for (const other of inFlight.values()) {
+      if (other.id <= checkpoint.id) yield* settle(other, true)
+    }
+    yield* Queue.offer(completed, manifest)
+    yield* Queue.offer(wakeups, undefined)
+  })
+
+  const repeated = <A, E2 extends CommitterError | Fenced>(self: Effect.Effect<A, E2>) =>
+    self.pipe(
+      Effect.tapError((error) =>
+        error.isRetryable
+          ? Effect.andThen(Metric.update(Metrics.commitRetries, 1), Effect.logWarning(`${error.message}; trying again`))
+          : Effect.void
+      ),
+      Effect.retry(config.commitRetry)
+    )
+
+  /** Nothing of a checkpoint is sent before the ledger, under this epoch, knows its greatest timestamp. */
+  const publishLoop = Effect.gen(function*() {
+    const manifest = yield* Queue.take(completed)
+    if (manifest.pending.length > 0) {
+      yield* repeated(committer.publishCheckpoint(manifest.checkpointId, manifest.maxTimestamp))
+    }
+    for (const queue of notifications) {
+      yield* Queue.offer(queue, { _tag: "Completed", checkpointId: manifest.checkpointId })
+    }
+  })
+
+  /** Group commit: what has gathered while the last request was under way goes in one. */
+  const commitLoop = Effect.gen(function*() {
+    const batch = yield* Queue.takeAll(commits)
+    const newest = new Map<number, number>()
+    for (const { checkpointId, subtask } of batch) {
+      newest.set(subtask, Math.max(checkpointId, newest.get(subtask) ?? 0))
+    }
+    yield* repeated(committer.commitCheckpoints(
+      [...newest].map(([subtask, checkpointId]) => ({ subtask, checkpointId }))
+    ))
+    for (const handle of sealed.values()) {
+      if (handle.checkpointId > (newest.get(handle.subtask) ?? 0)) continue
+      sealed.delete(handle.name)
+      counts.committedRows += handle.rows
+    }
+    yield* Metric.update(Metrics.checkpointCommits, newest.size)
+    yield* updateGauges
+    for (const { done } of batch) yield* Deferred.succeed(done, undefined)
+    yield* Queue.offer(wakeups, undefined)
+  })
+
+  const forkLoop = (loop: Effect.Effect<void, CoordinatorError>) =>
+    Effect.forever(loop).pipe(Effect.catch(failWith), Effect.forkIn(scope))
+
+  // The first manifest of this epoch: from now on nothing that a superseded process writes is the newest.
+  const adopted: Manifest = {
+    jobId: options.jobId,
+    uid: options.uid,
+    epoch,
+    checkpointId: lastCompletedId,
+    parallelism,
+    completedAt: yield* Clock.currentTimeMillis,
+    maxTimestamp,
+    position: restored?.position ?? null,
+    finished: restored?.finished ?? false,
+    records: restored?.records ?? 0,
+    pending: (restored?.pending ?? []).filter((handle) => handle.checkpointId > (claim.ledger.get(handle.subtask) ?? 0))
+  }
+  let lastManifest = adopted
+  if (options.config !== null) yield* options.completeCheckpoint(adopted)
+  for (const handle of adopted.pending) sealed.set(handle.name, handle)
+  yield* Queue.offer(completed, adopted)
+
+  yield* forkLoop(completeLoop)
+  yield* forkLoop(publishLoop)
+  yield* forkLoop(commitLoop)
+  if (options.config !== null) yield* Effect.forkIn(triggerLoop, scope)
+
+  return CheckpointCoordinator.of({
+    epoch,
+    attempt: options.attempt,
+    parallelism,
+    enabled: options.config !== null,
+    restored,
+    firstTimestamp: maxTimestamp + 1,
+    triggers,
+    begin,
+    requestCheckpoint: Effect.suspend(() => {
+      requested = true
+      return Queue.offer(wakeups, undefined)
+    }),
+    acknowledge: Effect.fnUntraced(function*({ barrier, segment, subtask }) {
+      // Kept even when its checkpoint was aborted meanwhile: it goes with the next one.
+      if (segment !== null) sealed.set(segment.name, segment)
+      const checkpoint = inFlight.get(barrier.checkpointId)
+      if (checkpoint === undefined) return
+      checkpoint.acknowledged.set(subtask, { barrier, segment, subtask })
+      if (checkpoint.acknowledged.size === parallelism) yield* Queue.offer(acknowledgedByAll, { checkpoint, barrier })
+    }),
+    notifications: (subtask) => notifications[subtask]!,
+    commit: Effect.fnUntraced(function*(subtask, checkpointId) {
+      const done = Deferred.makeUnsafe<void, CoordinatorError>()
+      yield* Queue.offer(commits, { subtask, checkpointId, done })
+      yield* Effect.raceFirst(Deferred.await(done), Deferred.await(failure))
+    }),
+    awaitOutcome: (checkpointId) =>
+      Effect.suspend(() => {
+        const outcome = outcomes.get(checkpointId)
+        return outcome === undefined
+          ? Effect.succeed({ completed: checkpointId <= lastCompletedId })
+          : Deferred.await(outcome)
+      }),
+    setBackPressured: (subtask, waiting) =>
+      Effect.sync(() => {
+        if (waiting) backPressured.add(subtask)
+        else backPressured.delete(subtask)
+      }),
+    stop: Effect.andThen(Deferred.succeed(stopRequested, undefined), Queue.offer(wakeups, undefined)),
+    awaitStop: Deferred.await(stopRequested),
+    // Only tidiness: a manifest that still lists committed segments is as good, the ledger is asked first.
+    settleManifest: Effect.suspend(() =>
+      Effect.ignore(options.completeCheckpoint({ ...lastManifest, pending: pendingOf(lastCompletedId) }))
+    ),
+    failure: Deferred.await(failure),
+    status: Effect.sync(() => {
+      let pendingRows = 0
+      let pendingBytes = 0
+      for (const handle of sealed.values()) {
+        pendingRows += handle.rows
+        pendingBytes += handle.bytes
+      }
+      return { lastCompletedId, ...counts, pendingCheckpoints: pendingCheckpoints(), pendingRows, pendingBytes }
+    })
+  })
+})

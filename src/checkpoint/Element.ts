@@ -1,0 +1,58 @@
+/**
+ * What flows from a source to a sink: records, and the barriers between them.
+ *
+ * A barrier travels in band. Whatever stands between a source and a sink passes every element on in order and finishes
+ * what it holds before it lets a barrier pass, so that a barrier cuts the stream at the same place for everyone.
+ *
+ * @since 0.1.0
+ */
+import type { Position } from "./Position.ts"
+
+/**
+ * A record with its place in the source.
+ *
+ * `place` is what an error about this record shows to a person: the line number for a file (the first line is 1), the
+ * index for an iterable (the first element is 0). It is stored with the row in the log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Record<out A> {
+  readonly _tag = "Record"
+  readonly value: A
+  readonly place: number
+  constructor(value: A, place: number) {
+    this.value = value
+    this.place = place
+  }
+}
+
+/**
+ * Everything before this barrier belongs to checkpoint `checkpointId` or an earlier one, everything after it to a later
+ * one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Barrier {
+  readonly _tag = "Barrier"
+  readonly checkpointId: number
+  /** Where the source resumes when this checkpoint is the one restored; null before the first record. */
+  readonly position: Position | null
+  /** Records that the source gave before this barrier, over all runs of the job. */
+  readonly records: number
+  /** The source has ended: no record follows. */
+  readonly finished: boolean
+  constructor(checkpointId: number, position: Position | null, records: number, finished: boolean) {
+    this.checkpointId = checkpointId
+    this.position = position
+    this.records = records
+    this.finished = finished
+  }
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Element<A> = Record<A> | Barrier

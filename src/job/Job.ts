@@ -1,0 +1,327 @@
+/**
+ * A job: a source, the user's operators, a write-ahead sink, with checkpoints, recovery and restarts.
+ *
+ *     const job = Job.run({
+ *       source,
+ *       pipeline: Barriers.map(toRow),
+ *       sink: { query: "INSERT INTO demo.flights (id, delay) VALUES (?, ?)" },
+ *       parallelism: 4
+ *     })
+ *
+ * Run it again after any death, and it goes on where its last checkpoint was. A bounded job is done when its last
+ * checkpoint is committed; run again after that, it finds nothing to do.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CassandraSession } from "../cassandra/CassandraSession.ts"
+import * as Barriers from "../checkpoint/Barriers.ts"
+import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
+import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
+import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
+import type { Element } from "../checkpoint/Element.ts"
+import type { Manifest } from "../checkpoint/Manifest.ts"
+import type { Position } from "../checkpoint/Position.ts"
+import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
+import * as Retry from "../checkpoint/Retry.ts"
+import { deal } from "../sink/Dealer.ts"
+import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
+import * as Sink from "../sink/WriteAheadSink.ts"
+import type { Source } from "../source/Source.ts"
+import { StateBackend } from "../state/StateBackend.ts"
+import type { WalError } from "../state/WalError.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
+  readonly source: Source<In, E, R>
+  /**
+   * From the source's records to the sink's, built from the operators of `Barriers` (or others that keep order and let
+   * barriers pass). Default: the records as they are.
+   */
+  readonly pipeline?:
+    | ((elements: Stream.Stream<Element<In>, E>) => Stream.Stream<Element<A>, E2, R2>)
+    | undefined
+  readonly sink: WriteAheadSinkOptions<A>
+  /** Subtasks of the sink. Rows of one partition stay in order at any number; it may differ from run to run. Default 1. */
+  readonly parallelism?: number | undefined
+  /** Null switches checkpointing off, which the write-ahead sink refuses. Default `{}`: every 10 seconds. */
+  readonly checkpoint?: CheckpointConfig | null | undefined
+  /** What to do when a run fails in a way that trying again may mend. Default `RestartStrategy.exponentialDelay()`. */
+  readonly restart?: RestartStrategy.RestartStrategy | undefined
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobSummary {
+  /** `finished`: the source ended and all of it is committed. `stopped`: on request, with a last checkpoint. */
+  readonly outcome: "finished" | "stopped" | "nothing-to-do"
+  readonly jobId: string
+  readonly uid: string
+  /** Records read from the source in this run. */
+  readonly rows: number
+  /** Rows committed in this run, replayed ones included. */
+  readonly committed: number
+  /** Checkpoints completed in this run. */
+  readonly checkpoints: number
+  /** Checkpoints of earlier runs whose rows were sent in this one. */
+  readonly replayedCheckpoints: number
+  readonly deadLetters: number
+  readonly seconds: number
+  readonly restarts: number
+  readonly epoch: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobProgress {
+  readonly rowsRead: number
+  readonly rowsLogged: number
+  readonly rowsCommitted: number
+  readonly lastCheckpointId: number
+  readonly pendingCheckpoints: number
+  readonly restarts: number
+  /** How far the source is, and how large it is, in its own unit; null where it can't be told. */
+  readonly position: number | null
+  readonly total: number | null
+}
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type JobError = SinkError | CommitterError | Fenced | WalError
+
+/**
+ * A running job.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobHandle<E> {
+  readonly result: Effect.Effect<JobSummary, E>
+  /** Ends the job with a last checkpoint that is committed. It can be run again and goes on from there. */
+  readonly stop: Effect.Effect<void>
+  readonly progress: Effect.Effect<JobProgress>
+}
+
+/** Failures that trying again can't mend say so; those of the user's own code are tried again, as in Flink. */
+const isRestartable = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "isRetryable" in error ? error.isRetryable === true : true
+
+const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/**
+ * Starts a job that runs as long as the Scope is open.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = never>(
+  options: JobOptions<In, A, E, R, E2, R2>
+): Effect.fn.Return<
+  JobHandle<E | E2 | JobError>,
+  never,
+  R | R2 | CassandraSession | CheckpointCommitter | StateBackend | Scope.Scope
+> {
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const { source } = options
+  const parallelism = Math.max(1, Math.trunc(options.parallelism ?? 1))
+  const startedAt = yield* Clock.currentTimeMillis
+  const stopRequested = yield* Deferred.make<void>()
+  const done = yield* Deferred.make<JobSummary, E | E2 | JobError>()
+  const counts = { rows: 0, committed: 0, checkpoints: 0, replayed: new Set<number>(), runs: 0 }
+  let epoch: number | null = null
+  let position: Position | null = null
+  let coordinator: CheckpointCoordinator["Service"] | null = null
+  let logged = () => 0
+  let loggedBefore = 0
+  /** Records of the runs before this one. */
+  let recordsBefore: number | null = null
+  /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
+  let everStarted = false
+
+  const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
+    Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
+      outcome,
+      jobId: backend.jobId,
+      uid: backend.uid,
+      rows: counts.rows,
+      committed: counts.committed,
+      checkpoints: counts.checkpoints,
+      replayedCheckpoints: counts.replayed.size,
+      deadLetters: 0,
+      seconds: (now - startedAt) / 1000,
+      restarts: Math.max(0, counts.runs - 1),
+      epoch: ofEpoch
+    }))
+
+  /** A finished job whose source has not grown: nothing is claimed, and no running process is disturbed. */
+  const isDone = Effect.fnUntraced(function*(last: Manifest | null) {
+    if (last === null || !last.finished || last.pending.length > 0) return false
+    const more = yield* source.read(last.position).pipe(
+      Stream.filter((chunk) => chunk.records.length > 0),
+      Stream.runHead
+    )
+    return Option.isNone(more)
+  })
+
+  const attempt = Effect.scoped(Effect.gen(function*() {
+    const number = counts.runs++
+    loggedBefore += logged()
+    logged = () => 0
+    const claim = yield* Effect.retry(committer.claimEpoch(epoch), Retry.exponential("30 seconds"))
+    epoch = claim.epoch
+    const restored = yield* backend.latestCheckpoint
+    if (restored === null && claim.publishedCheckpointId > 0) {
+      yield* Effect.logWarning(
+        `The ledger ${committer.describe} knows checkpoints up to ${claim.publishedCheckpointId} of this job, but ` +
+          `${backend.describe} holds none: the state was lost or moved. The input is loaded again from its beginning; ` +
+          `each row is written again with a newer timestamp.`
+      )
+    }
+    position = restored?.position ?? null
+    recordsBefore ??= restored?.records ?? 0
+    counts.rows = (restored?.records ?? 0) - recordsBefore
+    const running = yield* Coordinator.make({
+      jobId: backend.jobId,
+      uid: backend.uid,
+      parallelism,
+      attempt: number,
+      claim,
+      restored,
+      config: options.checkpoint === undefined ? {} : options.checkpoint,
+      completeCheckpoint: backend.completeCheckpoint
+    })
+    coordinator = running
+    const swept = yield* backend.sweep(restored?.pending ?? [])
+    if (swept.segments + swept.temporary > 0) {
+      yield* Effect.logDebug(`Removed ${swept.segments} segments and ${swept.temporary} files of no checkpoint`)
+    }
+    const sink = yield* Effect.provideService(
+      Sink.open({ input: source.describe, ...options.sink }),
+      CheckpointCoordinator,
+      running
+    )
+    everStarted = true
+    logged = () => sink.counters.logged
+    const pending = (restored?.pending ?? []).filter((h) => h.checkpointId > (claim.ledger.get(h.subtask) ?? 0))
+    if (restored !== null) {
+      yield* Effect.logInfo(
+        `Resuming from checkpoint ${restored.checkpointId}: ${restored.records} records were read` +
+          (pending.length === 0
+            ? ", all of them are in"
+            : `, ${pending.reduce((rows, handle) => rows + handle.rows, 0)} rows are still to be sent`)
+      )
+    }
+    const chunks = Stream.tap(source.read(position), (chunk) =>
+      Effect.sync(() => {
+        counts.rows += chunk.records.length
+        position = chunk.position
+      }))
+    const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
+    const context = yield* Effect.context<R>()
+    const elements = Stream.provideContext(injected, context) as Stream.Stream<Element<In>, E>
+    const transformed = options.pipeline === undefined
+      ? elements as unknown as Stream.Stream<Element<A>, E | E2>
+      : options.pipeline(elements)
+    const parts = yield* deal(sink, parallelism, transformed)
+    yield* Effect.forkScoped(Effect.andThen(Deferred.await(stopRequested), running.stop))
+    yield* Effect.forEach(
+      parts,
+      (part, index) =>
+        Sink.subtask(sink, index, part).pipe(
+          Stream.provideService(CheckpointCoordinator, running),
+          Stream.runForEach((committed) =>
+            Effect.sync(() => {
+              if (committed.skipped) return
+              counts.committed += committed.rows
+              if (committed.replayed) counts.replayed.add(committed.checkpointId)
+            })
+          )
+        ),
+      { concurrency: "unbounded", discard: true }
+    ).pipe(Effect.raceFirst(running.failure))
+    yield* running.settleManifest
+    counts.checkpoints += (yield* running.status).completed
+    const stopped = (yield* Deferred.isDone(stopRequested)) && !(yield* sourceEnded(backend))
+    return yield* summary(stopped ? "stopped" : "finished", claim.epoch)
+  })).pipe(
+    Effect.onError(() =>
+      coordinator === null
+        ? Effect.void
+        : Effect.map(coordinator.status, (status) => {
+          counts.checkpoints += status.completed
+        })
+    )
+  )
+
+  const restarting = attempt.pipe(
+    Effect.tapError((error) =>
+      isRestartable(error) && everStarted ? Effect.logWarning(`The job failed: ${messageOf(error)}`) : Effect.void
+    ),
+    Effect.retry({
+      schedule: options.restart ?? RestartStrategy.exponentialDelay(),
+      while: (error) => everStarted && isRestartable(error)
+    })
+  )
+
+  yield* Effect.gen(function*() {
+    const last = yield* backend.latestCheckpoint
+    if (yield* isDone(last)) return yield* summary("nothing-to-do", last!.epoch)
+    return yield* restarting
+  }).pipe(
+    Effect.exit,
+    Effect.flatMap((exit) => Deferred.done(done, exit)),
+    Effect.forkScoped
+  )
+
+  return {
+    result: Deferred.await(done),
+    stop: Effect.asVoid(Deferred.succeed(stopRequested, undefined)),
+    progress: Effect.gen(function*() {
+      const status = coordinator === null ? null : yield* coordinator.status
+      return {
+        rowsRead: counts.rows,
+        rowsLogged: loggedBefore + logged(),
+        rowsCommitted: counts.committed,
+        lastCheckpointId: status?.lastCompletedId ?? 0,
+        pendingCheckpoints: status?.pendingCheckpoints ?? 0,
+        restarts: Math.max(0, counts.runs - 1),
+        position: position === null ? null : source.progress(position),
+        total: source.total
+      }
+    })
+  }
+})
+
+const sourceEnded = (backend: StateBackend["Service"]) =>
+  Effect.map(Effect.orElseSucceed(backend.latestCheckpoint, () => null), (last) => last?.finished === true)
+
+/**
+ * Runs a job to its end: until its bounded source is committed, or for ever.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const run = <In, A, E, R, E2 = never, R2 = never>(
+  options: JobOptions<In, A, E, R, E2, R2>
+): Effect.Effect<
+  JobSummary,
+  E | E2 | JobError,
+  R | R2 | CassandraSession | CheckpointCommitter | StateBackend
+> => Effect.scoped(Effect.flatMap(start(options), (handle) => handle.result))

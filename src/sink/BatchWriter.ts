@@ -1,0 +1,144 @@
+/**
+ * Sends logged rows to Cassandra, a bounded number of requests at once, each retried on a schedule. A request that the
+ * server will never accept is split until the row is found that it refuses.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type { CassandraError } from "../cassandra/CassandraError.ts"
+import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import * as Retry from "../checkpoint/Retry.ts"
+import type { LoggedRow } from "../state/RowFrame.ts"
+import type { BatchBounds, Request } from "./BatchPlan.ts"
+import { plan } from "./BatchPlan.ts"
+import { RowRefused, SendFailed } from "./SinkError.ts"
+import * as Metrics from "./SinkMetrics.ts"
+import type { SinkStatement } from "./SinkStatement.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchWriterOptions {
+  /** Requests under way at once, over all subtasks. Default 64. */
+  readonly requestsInFlightMax?: number | undefined
+  /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
+  readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
+  readonly batchBounds?: BatchBounds | undefined
+}
+
+/**
+ * Where rows come from, for messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RowsOrigin {
+  readonly input: string
+  readonly checkpointId: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchWriter {
+  /** Returns when every row was acknowledged at the session's consistency level. Interruptible between requests. */
+  readonly send: <E>(
+    origin: RowsOrigin,
+    blocks: Stream.Stream<ReadonlyArray<LoggedRow>, E>
+  ) => Effect.Effect<void, E | RowRefused | SendFailed>
+}
+
+const timestampBuffer = (timestamp: number): Buffer => {
+  const buffer = Buffer.allocUnsafe(8)
+  buffer.writeBigInt64BE(BigInt(timestamp), 0)
+  return buffer
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  statement: SinkStatement,
+  options: BatchWriterOptions = {}
+): Effect.fn.Return<BatchWriter, never, CassandraSession> {
+  const session = yield* CassandraSession
+  const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 64)
+  const permits = yield* Semaphore.make(requestsInFlightMax)
+  const sendRetry = options.sendRetry ?? Retry.standard
+  const { cql, timestampIndex } = statement
+
+  const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
+    Effect.suspend(() => {
+      const statements = rows.map((row) => {
+        const params: Array<unknown> = row.values.slice()
+        params.splice(timestampIndex, 0, timestampBuffer(row.timestamp))
+        return { cql, params }
+      })
+      return Effect.asVoid(session.batch(statements, { logged: false, idempotent: true, trace: false }))
+    })
+
+  const write = (
+    origin: RowsOrigin,
+    rows: ReadonlyArray<LoggedRow>
+  ): Effect.Effect<void, RowRefused | SendFailed> =>
+    attempt(rows).pipe(
+      Effect.tapError((error) => error.isRetryable ? Metric.update(Metrics.sendRetries, 1) : Effect.void),
+      Effect.retry(sendRetry),
+      Effect.catch((error) => {
+        if (error.isRetryable) {
+          const { checkpointId } = origin
+          return Effect.fail(new SendFailed({ checkpointId, detail: error.message, cause: error }))
+        }
+        return rows.length > 1 ? split(origin, rows) : Effect.fail(refused(origin, rows[0]!, error))
+      })
+    )
+
+  const split = (origin: RowsOrigin, rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, RowRefused | SendFailed> => {
+    const half = rows.length >> 1
+    return Effect.gen(function*() {
+      // Both halves are tried, so that everything but the refused row is in the table.
+      const a = yield* Effect.result(write(origin, rows.slice(0, half)))
+      const b = yield* Effect.result(write(origin, rows.slice(half)))
+      if (a._tag === "Failure") return yield* a.failure
+      if (b._tag === "Failure") return yield* b.failure
+    })
+  }
+
+  const refused = (origin: RowsOrigin, row: LoggedRow, error: CassandraError) =>
+    new RowRefused({
+      input: origin.input,
+      place: row.place,
+      checkpointId: origin.checkpointId,
+      query: statement.query,
+      detail: error.message
+    })
+
+  return {
+    send: (origin, blocks) =>
+      blocks.pipe(
+        Stream.mapArray((arrays) => {
+          const requests: Array<Request> = []
+          for (const rows of arrays) {
+            for (const request of plan(rows, statement.partitionKeys, options.batchBounds)) requests.push(request)
+          }
+          return requests as [Request, ...Array<Request>]
+        }),
+        Stream.mapEffect(
+          (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),
+          { concurrency: requestsInFlightMax, unordered: true }
+        ),
+        Stream.runForEachArray((counts) => {
+          let rows = 0
+          for (const count of counts) rows += count
+          return Metric.update(Metrics.rowsSent, rows)
+        })
+      )
+  }
+})

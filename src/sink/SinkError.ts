@@ -1,0 +1,103 @@
+/**
+ * What ends a sink, told with the row's place and the way out.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The statement can't be written exactly once. Every reason is listed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StatementRefused extends Schema.TaggedError<StatementRefused>("effect-cassandra/StatementRefused")(
+  "StatementRefused",
+  { query: Schema.String, problems: Schema.Array(Schema.String) }
+) {
+  override get message(): string {
+    return `This statement can't be written exactly once:\n  ${this.query}\n` +
+      this.problems.map((problem) => `- ${problem}`).join("\n")
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * A record does not fit the statement: a field is missing, or a value does not fit its column. It was not logged.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cassandra/RecordRefused")(
+  "RecordRefused",
+  { input: Schema.String, place: Schema.Number, column: Schema.String, problem: Schema.String }
+) {
+  override get message(): string {
+    return `${this.input}, record at ${this.place}, column ${this.column}: ${this.problem}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Cassandra refuses a row whatever is tried (it was found by splitting its batch). Its checkpoint can't be committed
+ * before the row can be, so nothing behind it is lost.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RowRefused extends Schema.TaggedError<RowRefused>("effect-cassandra/RowRefused")("RowRefused", {
+  input: Schema.String,
+  place: Schema.Number,
+  checkpointId: Schema.Int,
+  query: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.input}, record at ${this.place} (in checkpoint ${this.checkpointId}): Cassandra refuses this row: ` +
+      `${this.detail}. It stays in the log: make the table (or its limits) accept it and start again.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Rows could not be sent for as long as the retry schedule goes on. They stay in the log.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SendFailed extends Schema.TaggedError<SendFailed>("effect-cassandra/SendFailed")("SendFailed", {
+  checkpointId: Schema.Int,
+  detail: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `The rows of checkpoint ${this.checkpointId} could not be sent: ${this.detail} They stay in the log.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * Something about the way the sink is used makes exactly-once impossible.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SinkMisuse extends Schema.TaggedError<SinkMisuse>("effect-cassandra/SinkMisuse")("SinkMisuse", {
+  reason: Schema.Literals(["checkpointing-disabled", "no-last-barrier", "last-checkpoint-aborted", "other-statement"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+  get isRetryable(): boolean {
+    return this.reason === "last-checkpoint-aborted"
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The statement of a sink, checked and prepared: what it takes to encode, log and send its rows.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { CassandraError } from "../cassandra/CassandraError.ts"
+import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import * as CqlStatement from "../cassandra/CqlStatement.ts"
+import type { LoggedStatement } from "../state/WalFormat.ts"
+import type { Param } from "./RowEncoder.ts"
+import { describeParam } from "./RowEncoder.ts"
+import { StatementRefused } from "./SinkError.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface SinkStatement {
+  /** As the user wrote it. */
+  readonly query: string
+  /** With `USING TIMESTAMP ?`. */
+  readonly cql: string
+  /** Where the timestamp goes among the values of a row. */
+  readonly timestampIndex: number
+  /** The user's markers, in order. */
+  readonly params: ReadonlyArray<Param>
+  /** Which of `params` make the partition key. */
+  readonly partitionKeys: ReadonlyArray<number>
+  /** What a segment's header says about its rows. */
+  readonly logged: LoggedStatement
+}
+
+/**
+ * Parses, checks against the table and prepares `query`. Everything that would make a repeated write differ from the
+ * first is refused here, before a row is logged.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  query: string
+): Effect.fn.Return<SinkStatement, CassandraError | StatementRefused, CassandraSession> {
+  const session = yield* CassandraSession
+  const parsed = CqlStatement.parse(query)
+  if (Result.isFailure(parsed)) {
+    return yield* new StatementRefused({ query, problems: [parsed.failure.message] })
+  }
+  const statement = parsed.success
+  const keyspace = statement.keyspace ?? session.keyspace
+  if (keyspace === null) {
+    return yield* new StatementRefused({
+      query,
+      problems: [`the table ${statement.table} has no keyspace: write keyspace.${statement.table}`]
+    })
+  }
+  // Conditions and functions need no table, so they are reported even when it does not exist.
+  const untabled = CqlStatement.checkIdempotent(statement, () => "text")
+  const table = yield* session.table(keyspace, statement.table)
+  if (table === null) {
+    return yield* new StatementRefused({
+      query,
+      problems: [
+        `there is no table ${keyspace}.${statement.table} at ${session.describe}: create it, or correct its name`,
+        ...untabled.map(describeViolation)
+      ]
+    })
+  }
+  const columns = new Map(table.columns.map((column) => [column.name, column]))
+  const violations = CqlStatement.checkIdempotent(statement, (column) => columns.get(column)?.type ?? null)
+  if (violations.length > 0) {
+    return yield* new StatementRefused({ query, problems: violations.map(describeViolation) })
+  }
+  // The original is prepared first: a mistake in it is then reported in the user's own words and places.
+  yield* session.prepare(statement.cql)
+  const { cql, timestampIndex } = CqlStatement.withTimestamp(statement)
+  const prepared = yield* session.prepare(cql)
+  const indexWithout = (i: number) => i < timestampIndex ? i : i - 1
+  const params = prepared.params.filter((_, i) => i !== timestampIndex).map((param, i) => {
+    const marker = statement.markers[i]
+    const column = marker?.column == null ? undefined : columns.get(marker.column)
+    const isKey = column !== undefined && (column.kind === "partition_key" || column.kind === "clustering")
+    return { name: param.name, type: param.type, isKey }
+  })
+  return {
+    query: statement.cql,
+    cql,
+    timestampIndex,
+    params,
+    partitionKeys: prepared.partitionKeys.map(indexWithout),
+    logged: { query: statement.cql, columns: params.map(describeParam) }
+  }
+})
+
+const describeViolation = ({ instead, what, why }: CqlStatement.Violation): string => `${what}: ${why}; ${instead}`

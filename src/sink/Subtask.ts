@@ -1,0 +1,327 @@
+/**
+ * One subtask of the write-ahead sink: it logs what comes, seals at each barrier, and beside that sends what is complete.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CommitterError } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { CoordinatorError, Notification } from "../checkpoint/CheckpointCoordinator.ts"
+import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
+import type { Barrier } from "../checkpoint/Element.ts"
+import type { SegmentHandle } from "../checkpoint/Manifest.ts"
+import type { Position } from "../checkpoint/Position.ts"
+import type { EncodedRows, LoggedRow } from "../state/RowFrame.ts"
+import * as RowFrame from "../state/RowFrame.ts"
+import type { SegmentWriter } from "../state/StateBackend.ts"
+import { StateBackend } from "../state/StateBackend.ts"
+import type { WalError } from "../state/WalError.ts"
+import { StateCorrupt } from "../state/WalError.ts"
+import type { LoggedStatement } from "../state/WalFormat.ts"
+import type { BatchWriter } from "./BatchWriter.ts"
+import type { Values } from "./RowEncoder.ts"
+import type { RowRefused, SendFailed } from "./SinkError.ts"
+import { SinkMisuse } from "./SinkError.ts"
+import * as Metrics from "./SinkMetrics.ts"
+import type { SinkStatement } from "./SinkStatement.ts"
+
+/**
+ * A checkpoint of one subtask whose rows are in the table and in the ledger.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CommittedCheckpoint {
+  readonly subtask: number
+  readonly checkpointId: number
+  readonly rows: number
+  /** Everything up to here may be acknowledged to the source; null for a checkpoint of an earlier run. */
+  readonly position: Position | null
+  /** It was complete when this run started, and its rows were sent, maybe again. */
+  readonly replayed: boolean
+  /** It was complete when this run started, and the ledger said that it was in: nothing was sent. */
+  readonly skipped: boolean
+}
+
+/**
+ * What the subtasks of one sink share: the prepared statement, its encoder, and the bound on requests in flight.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenSink<A> {
+  readonly statement: SinkStatement
+  readonly writer: BatchWriter
+  readonly encode: (record: A) => Values
+  readonly input: string
+  readonly pendingBytesMax: number
+  readonly segmentBytesMax: number
+  /** Rows logged by this sink since it was opened, for a progress display. */
+  readonly counters: { logged: number }
+}
+
+/**
+ * Rows of one subtask, or a barrier.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EncodedElement = EncodedRows | Barrier
+
+/** Rows up to a barrier, sealed; they wait for the checkpoint to complete, then for Cassandra. */
+interface Pending {
+  /** Whose ledger row this is: another subtask's, when an earlier run had more of them. */
+  readonly lineage: number
+  readonly checkpointId: number
+  readonly segment: SegmentHandle | null
+  readonly position: Position | null
+  readonly restored: boolean
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunningSubtask {
+  /** Logs all of `elements` and ends with them. */
+  readonly log: <E, R>(
+    elements: Stream.Stream<EncodedElement, E, R>
+  ) => Effect.Effect<void, E | WalError | SinkMisuse, R>
+  /** Sends complete checkpoints in order; ends when `log` has ended and nothing is pending. */
+  readonly send: Effect.Effect<
+    void,
+    WalError | RowRefused | SendFailed | CoordinatorError | CommitterError | SinkMisuse
+  >
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*<A>(
+  sink: OpenSink<A>,
+  index: number,
+  emit: (committed: CommittedCheckpoint) => Effect.Effect<unknown>
+): Effect.fn.Return<
+  RunningSubtask,
+  never,
+  CheckpointCommitter | CheckpointCoordinator | StateBackend | Scope.Scope
+> {
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const coordinator = yield* CheckpointCoordinator
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const room = yield* Latch.make(true)
+  /** What the coordinator says, and null when the input has ended: one queue, so that no message is lost in a race. */
+  const news = yield* Queue.unbounded<Notification | null, CoordinatorError | Cause.Done>()
+
+  let lastTimestamp = coordinator.firstTimestamp - 1
+  let segments = 0
+  let open: SegmentWriter | null = null
+  let openRows = 0
+  let openBytes = 0
+  /** In order of checkpoint ids; a restored lineage comes before what this run seals. */
+  const pending: Array<Pending> = (coordinator.restored?.pending ?? [])
+    .filter((handle) => handle.subtask % coordinator.parallelism === index)
+    .toSorted((a, b) => a.checkpointId - b.checkpointId || a.subtask - b.subtask)
+    .map((segment) => ({
+      lineage: segment.subtask,
+      checkpointId: segment.checkpointId,
+      segment,
+      position: null,
+      restored: true
+    }))
+  let sealedBytes = pending.reduce((bytes, entry) => bytes + (entry.segment?.bytes ?? 0), 0)
+  let completedId = -1
+  let abortedId = -1
+  let ended = false
+
+  const isFull = () => openBytes + sealedBytes > sink.pendingBytesMax
+
+  /** Only what waits for Cassandra alone may be waited for: a barrier may be behind the rows that wait here. */
+  const mustWait = () => isFull() && pending.length > 0 && pending[0]!.checkpointId <= completedId
+
+  const waitForRoom = Effect.suspend(() => {
+    if (!mustWait()) return Effect.void
+    room.closeUnsafe()
+    return Effect.andThen(coordinator.setBackPressured(index, true), room.await).pipe(
+      Effect.ensuring(coordinator.setBackPressured(index, false))
+    )
+  })
+
+  const openSegment = Effect.suspend(() => {
+    if (open !== null) return Effect.succeed(open)
+    return Scope.provide(
+      backend.createSegment({
+        jobId: backend.jobId,
+        uid: backend.uid,
+        epoch: coordinator.epoch,
+        attempt: coordinator.attempt,
+        subtask: index,
+        number: segments++,
+        statements: [sink.statement.logged]
+      }),
+      scope
+    ).pipe(Effect.tap((writer) =>
+      Effect.sync(() => {
+        open = writer
+      })
+    ))
+  })
+
+  const append = Effect.fnUntraced(function*(rows: EncodedRows): Effect.fn.Return<void, WalError> {
+    yield* waitForRoom
+    const writer = yield* openSegment
+    // One strictly increasing timestamp a row, never behind the clock or an earlier epoch.
+    const first = Math.max(lastTimestamp + 1, clock.currentTimeMillisUnsafe() * 1000)
+    lastTimestamp = RowFrame.stamp(rows, first) - 1
+    yield* writer.append(rows, first, lastTimestamp)
+    openRows += rows.rows
+    sink.counters.logged += rows.rows
+    openBytes += rows.bytes.length
+    yield* Metric.update(Metrics.rowsLogged, rows.rows)
+    if (openBytes > sink.segmentBytesMax || isFull()) yield* coordinator.requestCheckpoint
+  })
+
+  const seal = Effect.fnUntraced(function*(barrier: Barrier): Effect.fn.Return<void, WalError> {
+    const writer = open
+    open = null
+    openRows = 0
+    openBytes = 0
+    const segment = writer === null ? null : yield* writer.seal(barrier.checkpointId)
+    sealedBytes += segment?.bytes ?? 0
+    const { checkpointId, position } = barrier
+    pending.push({ lineage: index, checkpointId, segment, position, restored: false })
+    yield* coordinator.acknowledge({ subtask: index, barrier, segment })
+  })
+
+  const log = <E, R>(elements: Stream.Stream<EncodedElement, E, R>) =>
+    Stream.runForEach(
+      elements,
+      (element): Effect.Effect<void, WalError> => "_tag" in element ? seal(element) : append(element)
+    ).pipe(
+      Effect.andThen(Effect.suspend(() => {
+        ended = true
+        if (openRows > 0) {
+          return Effect.fail(
+            new SinkMisuse({
+              reason: "no-last-barrier",
+              detail: `The stream ended with ${openRows} rows behind its last barrier: they belong to no checkpoint ` +
+                "and were not sent. End it with a barrier; Barriers.inject does."
+            })
+          )
+        }
+        return Effect.asVoid(Queue.offer(news, null))
+      }))
+    )
+
+  /** `sendValues`: all rows of a sealed segment, each request retried on the sink's schedule. */
+  const sendValues = Effect.fnUntraced(function*(
+    segment: SegmentHandle
+  ): Effect.fn.Return<void, WalError | RowRefused | SendFailed | SinkMisuse, Scope.Scope> {
+    const opened = yield* backend.openSegment(segment)
+    yield* sameStatement(sink.statement.logged, opened.header.statements, segment)
+    const rows = Stream.mapEffect(opened.blocks, (block): Effect.Effect<ReadonlyArray<LoggedRow>, StateCorrupt> => {
+      try {
+        return Effect.succeed(RowFrame.read(block.payload))
+      } catch (error) {
+        return Effect.fail(
+          new StateCorrupt({
+            path: segment.name,
+            offset: block.offset,
+            checkpointId: segment.checkpointId,
+            detail: String(error)
+          })
+        )
+      }
+    })
+    yield* sink.writer.send({ input: sink.input, checkpointId: segment.checkpointId }, rows)
+  })
+
+  const finish = Effect.fnUntraced(function*(entry: Pending) {
+    const { checkpointId, lineage, position, restored, segment } = entry
+    // Asked before the file is opened: it may be gone, because its rows are in.
+    const skipped = restored && segment !== null && (yield* committer.isCheckpointCommitted(lineage, checkpointId))
+    if (segment !== null) {
+      if (!skipped) {
+        if (restored) yield* Metric.update(Metrics.replays, 1)
+        yield* Effect.scoped(sendValues(segment))
+        yield* coordinator.commit(lineage, checkpointId)
+      }
+      yield* backend.discardSegment(segment)
+      sealedBytes -= segment.bytes
+      if (!mustWait()) yield* room.open
+    }
+    yield* emit({
+      subtask: lineage,
+      checkpointId,
+      rows: segment?.rows ?? 0,
+      position,
+      replayed: restored && !skipped,
+      skipped
+    })
+  })
+
+  yield* Effect.forever(
+    Effect.flatMap(Queue.take(coordinator.notifications(index)), (message) => Queue.offer(news, message))
+  ).pipe(Effect.onError((cause) => Queue.failCause(news, cause)), Effect.ignore, Effect.forkScoped)
+
+  const send = Effect.gen(function*() {
+    while (true) {
+      while (pending.length > 0 && pending[0]!.checkpointId <= completedId) {
+        yield* finish(pending[0]!)
+        pending.shift()
+        if (!mustWait()) yield* room.open
+      }
+      if (ended && pending.length === 0) return
+      if (ended && pending[pending.length - 1]!.checkpointId <= abortedId) {
+        return yield* new SinkMisuse({
+          reason: "last-checkpoint-aborted",
+          detail: `The stream ended, but its last checkpoint (${abortedId}) was aborted. Its rows are not sent.`
+        })
+      }
+      const message = yield* Effect.catchIf(Queue.take(news), Cause.isDone, () => Effect.never)
+      if (message === null) continue
+      if (message._tag === "Completed") completedId = Math.max(completedId, message.checkpointId)
+      else abortedId = Math.max(abortedId, message.checkpointId)
+    }
+  })
+
+  return { log, send }
+})
+
+/** Rows logged for one statement are never sent with another. */
+const sameStatement = (
+  current: LoggedStatement,
+  logged: ReadonlyArray<LoggedStatement>,
+  segment: SegmentHandle
+): Effect.Effect<void, SinkMisuse> => {
+  const found = logged[0]
+  if (
+    logged.length === 1 && found !== undefined && found.query === current.query &&
+    found.columns.length === current.columns.length &&
+    found.columns.every((column, i) =>
+      column.name === current.columns[i]!.name && column.type === current.columns[i]!.type
+    )
+  ) return Effect.void
+  const show = (statement: LoggedStatement | undefined) =>
+    statement === undefined
+      ? "nothing"
+      : `${statement.query}  [${statement.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}]`
+  return Effect.fail(
+    new SinkMisuse({
+      reason: "other-statement",
+      detail: `The log holds ${segment.rows} rows of checkpoint ${segment.checkpointId} for another statement:\n` +
+        `  logged: ${show(found)}\n  now:    ${show(current)}\n` +
+        `Run once more with the logged statement until its rows are committed, then change it.`
+    })
+  )
+}

@@ -1,0 +1,242 @@
+/**
+ * Files of comma-separated values, with any one-character delimiter.
+ *
+ * @since 0.1.0
+ */
+import { parse } from "csv-parse/sync"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import { isUtf8 } from "node:buffer"
+import { Record } from "../checkpoint/Element.ts"
+import * as CsvScan from "./CsvScan.ts"
+import * as FileInput from "./FileInput.ts"
+import type { Source } from "./Source.ts"
+import { excerpt, InvalidOption, MalformedRecord, SourceError } from "./SourceError.ts"
+
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+
+/**
+ * The fields of a record by column. A field written as nothing is `null`; `""` in the file is the empty string.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CsvRecord {
+  readonly [column: string]: string | null
+}
+
+/**
+ * - `columns`: the names of the columns. Without it the first record names them.
+ * - `header`: whether the first record is a header. Default: true without `columns`, false with. True with `columns`
+ *   skips a header in favour of the names given.
+ * - `delimiter`: one ASCII character between fields; default `,`.
+ * - `quote`: one ASCII character around fields, or null if nothing is quoted; default `"`. Inside a quoted field it is
+ *   written twice.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CsvOptions extends FileInput.FileOptions {
+  readonly columns?: ReadonlyArray<string> | undefined
+  readonly header?: boolean | undefined
+  readonly delimiter?: string | undefined
+  readonly quote?: string | null | undefined
+}
+
+interface Dialect {
+  readonly delimiter: string
+  readonly quote: string | null
+  readonly columns: ReadonlyArray<string> | null
+  readonly header: boolean
+}
+
+/** Every setting that csv-parse would otherwise guess from the data is given, so that each block is read alike. */
+const parseFields = (data: Buffer, dialect: Dialect): Array<Array<string>> =>
+  parse(data, {
+    delimiter: dialect.delimiter,
+    quote: dialect.quote,
+    escape: dialect.quote,
+    record_delimiter: ["\r\n", "\n"],
+    columns: false,
+    bom: false,
+    skip_empty_lines: true,
+    relax_column_count: true
+  })
+
+/** What is wrong with column names, or null. */
+const columnsProblem = (columns: ReadonlyArray<string>): string | null => {
+  const seen = new Set<string>()
+  for (let i = 0; i < columns.length; i++) {
+    const column = columns[i]!
+    if (column.trim() === "") return `column ${i + 1} has no name`
+    if (seen.has(column)) return `two columns are named ${excerpt(column)}`
+    seen.add(column)
+  }
+  return null
+}
+
+const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string) =>
+  new SourceError({
+    reason: new MalformedRecord({
+      input: path,
+      line: line + 1,
+      byte: window.byte + index - window.start,
+      excerpt: FileInput.excerptAt(window, index, endOfLine(window, index)),
+      problem
+    })
+  })
+
+const endOfLine = (window: FileInput.Window, index: number): number => {
+  const found = window.buffer.indexOf(lineFeed, index)
+  const end = found < 0 || found > window.end ? window.end : found
+  return end > index && window.buffer[end - 1] === carriageReturn ? end - 1 : end
+}
+
+const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSettings): FileInput.Format<CsvRecord> => {
+  const tooLongHint = "Check that no quote is left open"
+  const rules: CsvScan.ScanRules = {
+    delimiter: dialect.delimiter.charCodeAt(0),
+    quote: dialect.quote === null ? -1 : dialect.quote.charCodeAt(0),
+    fields: 0,
+    maxRecords: settings.maxRecords,
+    maxRecordBytes: settings.maxRecordBytes
+  }
+  let columns = dialect.columns
+  let recordRules = rules
+
+  const failure = (window: FileInput.Window, index: number, line: number, problem: string) =>
+    problem === "long"
+      ? FileInput.tooLong(path, window, index, line, settings.maxRecordBytes, tooLongHint)
+      : malformed(path, window, index, line, problem)
+
+  const fieldsOf = (window: FileInput.Window, start: number, end: number): Array<Array<string>> =>
+    // The file may end between a carriage return and its line feed.
+    parseFields(
+      window.buffer.subarray(start, end === window.end && window.buffer[end - 1] === carriageReturn ? end - 1 : end),
+      dialect
+    )
+
+  const header: FileInput.Split<never> = (window) => {
+    const { buffer, end, final, line, start } = window
+    const scanned = CsvScan.scan(buffer, start, end, line, final, { ...rules, maxRecords: 1 })
+    if (scanned.problem !== null) return failure(window, scanned.end, scanned.line, scanned.problem)
+    if (scanned.starts.length === 0) return final ? { records: [], end, lines: scanned.line - line } : null
+    if (columns === null) {
+      const at = scanned.starts[0]!
+      const before = scanned.lines[0]!
+      if (!isUtf8(buffer.subarray(at, scanned.end))) {
+        return malformed(path, window, at, before, "the header is not valid UTF-8")
+      }
+      const names = fieldsOf(window, at, scanned.end)[0]!
+      const problem = columnsProblem(names) ?? (names.some((name) => /[\r\n]/.test(name))
+        ? "a column name holds a line break (lines must end with LF or CRLF)"
+        : null)
+      if (problem !== null) return malformed(path, window, at, before, `in the header, ${problem}`)
+      columns = names
+    }
+    return { records: [], end: scanned.end, lines: scanned.line - line }
+  }
+
+  const split: FileInput.Split<CsvRecord> = (window) => {
+    const names = columns!
+    if (recordRules.fields !== names.length) recordRules = { ...rules, fields: names.length }
+    const { buffer, end, final, line, start } = window
+    const scanned = CsvScan.scan(buffer, start, end, line, final, recordRules)
+    if (scanned.problem !== null && scanned.end === start) return failure(window, start, line, scanned.problem)
+    if (scanned.end === start) return null
+    const { lines, starts } = scanned
+    let count = starts.length
+    let taken = scanned.end
+    let lineAfter = scanned.line
+    if (!isUtf8(buffer.subarray(start, taken))) {
+      count = 0
+      while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
+      taken = starts[count]!
+      lineAfter = lines[count]!
+      if (taken === start) return malformed(path, window, start, line, "the record is not valid UTF-8")
+    }
+    const rows = count === 0 ? [] : fieldsOf(window, start, taken)
+    if (rows.length !== count) {
+      throw new Error(`${path}: ${count} records were found from line ${line + 1} on, but ${rows.length} were parsed`)
+    }
+    return { records: toRecords(rows, names, lines, scanned.emptyQuoted), end: taken, lines: lineAfter - line }
+  }
+
+  return { header: dialect.header ? header : null, split, tooLongHint }
+}
+
+const toRecords = (
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  names: ReadonlyArray<string>,
+  lines: ReadonlyArray<number>,
+  emptyQuoted: ReadonlyArray<number>
+): Array<Record<CsvRecord>> => {
+  const records: Array<Record<CsvRecord>> = []
+  // `record["__proto__"] = text` would set the prototype and lose the field.
+  const unsafe = names.includes("__proto__")
+  let nextEmpty = 0
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!
+    const record: { [column: string]: string | null } = {}
+    for (let j = 0; j < names.length; j++) {
+      let value: string | null = row[j]!
+      if (value === "") {
+        if (emptyQuoted[nextEmpty] === i && emptyQuoted[nextEmpty + 1] === j) nextEmpty += 2
+        else value = null
+      }
+      if (unsafe) {
+        Object.defineProperty(record, names[j]!, { value, enumerable: true, writable: true, configurable: true })
+      } else {
+        record[names[j]!] = value
+      }
+    }
+    records.push(new Record(record as CsvRecord, lines[i]! + 1))
+  }
+  return records
+}
+
+const isPlainCharacter = (text: string): boolean => /^[\t\u0020-\u007e]$/.test(text)
+
+const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => {
+  const invalid = (option: string, problem: string) =>
+    new SourceError({ reason: new InvalidOption({ input: path, option, problem }) })
+  const delimiter = options.delimiter ?? ","
+  const quote = options.quote === undefined ? "\"" : options.quote
+  const columns = options.columns ?? null
+  const header = options.header ?? columns === null
+  if (!isPlainCharacter(delimiter)) return invalid("delimiter", "must be one ASCII character")
+  if (quote !== null && !isPlainCharacter(quote)) return invalid("quote", "must be one ASCII character, or null")
+  if (quote === delimiter) return invalid("quote", "must not be the delimiter")
+  if (columns === null) {
+    return header ? { delimiter, quote, columns, header } : invalid("columns", "is needed where there is no header")
+  }
+  if (columns.length === 0) return invalid("columns", "names no column")
+  const problem = columnsProblem(columns)
+  return problem === null ? { delimiter, quote, columns, header } : invalid("columns", `cannot be used: ${problem}`)
+}
+
+/**
+ * A source of the records of a CSV file. The place of a record is the line it starts on, the first line being 1.
+ *
+ * Lines end with LF or CRLF; blank lines are skipped, and counted; a byte order mark is skipped. Values are strings or
+ * null and are not trimmed. Fails with `MalformedRecord` at a record with another number of fields than the header, a
+ * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered, and at a header with an
+ * empty or repeated name; with `RecordTooLong`; with `InvalidOption`; with `InputChanged` when resumed on a file whose
+ * read part differs.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  path: string,
+  options: CsvOptions = {}
+): Effect.fn.Return<
+  Source<CsvRecord, SourceError, FileSystem.FileSystem>,
+  SourceError,
+  FileSystem.FileSystem
+> {
+  const dialect = dialectOf(path, options)
+  if (dialect instanceof SourceError) return yield* dialect
+  return yield* FileInput.make(path, options, format(path, dialect))
+})

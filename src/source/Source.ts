@@ -1,0 +1,38 @@
+/**
+ * A replayable input: reading it again from a position gives the same records in the same order.
+ *
+ * @since 0.1.0
+ */
+import type * as Stream from "effect/Stream"
+import type { Record } from "../checkpoint/Element.ts"
+import type { Position } from "../checkpoint/Position.ts"
+
+/**
+ * Records read together, and where the source stands behind the last of them. Barriers are only ever put between
+ * chunks, so this is the only place where a position is needed. A chunk may be empty (only the position moved).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SourceChunk<A> {
+  readonly records: ReadonlyArray<Record<A>>
+  readonly position: Position
+}
+
+/**
+ * `read(null)` starts at the beginning, `read(position)` behind the record the position was taken after. A bounded
+ * source ends its stream; a source that finds its input changed since `position` was taken fails before the first
+ * chunk.
+ *
+ * `describe` names the input in messages (`flights.ndjson`). `total` is the input's size for a progress display, if it
+ * is known, and `progress` says how far a position is, in the same unit (bytes for a file, elements for an iterable).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Source<A, E = never, R = never> {
+  readonly describe: string
+  readonly read: (from: Position | null) => Stream.Stream<SourceChunk<A>, E, R>
+  readonly total: number | null
+  readonly progress: (position: Position) => number
+}

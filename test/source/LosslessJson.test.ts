@@ -1,0 +1,67 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Schema } from "effect"
+import * as LosslessJson from "../../src/source/LosslessJson.ts"
+
+const Digits = Arbitrary.map(
+  Arbitrary.array(Arbitrary.schema(Schema.Literals(["0", "1", "5", "9"])), { minLength: 1, maxLength: 30 }),
+  (digits) => digits.join("").replace(/^0+(?=.)/, "")
+)
+
+describe("LosslessJson", () => {
+  it.effect.prop(
+    "keeps every digit of a number, and every string as it is",
+    { whole: Digits, fraction: Digits, negative: Schema.Boolean, dot: Schema.Boolean, other: Schema.String },
+    ({ dot, fraction, negative, other, whole }) =>
+      Effect.sync(() => {
+        const text = `${negative ? "-" : ""}${whole}${dot ? `.${fraction}` : ""}`
+        const value = LosslessJson.parse(
+          `{"n":[${text}],"same":"${text}\\"${text}",${JSON.stringify(`_${other}`)}:1.5}`
+        ) as any
+        const kept = value.n[0]
+        if (/\d[\d.]{15}/.test(text)) assert.strictEqual(kept, text)
+        else assert.strictEqual(kept, Number(text))
+        assert.strictEqual(value.same, `${text}"${text}`)
+        assert.strictEqual(value[`_${other}`], 1.5)
+      }),
+    { arbitrary: { runs: 500 } }
+  )
+
+  it("finds a long number wherever it stands", () => {
+    for (let at = 0; at < 40; at++) {
+      for (let length = 1; length < 40; length++) {
+        const text = " ".repeat(at) + "7".repeat(length) + ",".repeat(at % 3)
+        assert.strictEqual(LosslessJson.mayLoseDigits(text), length >= 16, text)
+      }
+    }
+  })
+
+  it("makes a number a string by its own length, whatever else is in the text", () => {
+    assert.deepStrictEqual(
+      LosslessJson.parse("[1234567890123456, 1234567890.00001, -1.5e+00000000001, 123456789012345]"),
+      ["1234567890123456", "1234567890.00001", -15, 123456789012345]
+    )
+  })
+
+  it("leaves what is not a number to JSON.parse to refuse", () => {
+    for (
+      const text of [
+        "1.2.3.4.5.6.7.8.9",
+        "00000000000000001",
+        "1234567890123456.",
+        "12345678901234567e",
+        "--12345678901234567"
+      ]
+    ) {
+      assert.throws(() => LosslessJson.parse(`{"a":${text}}`), SyntaxError)
+    }
+    assert.throws(() => LosslessJson.parse("{\"a\":1234567890123456789x}"), SyntaxError)
+  })
+
+  it("does not stumble over a very long string", () => {
+    const long = "\\\\1234567890123456789\\\"".repeat(200_000)
+    assert.strictEqual(
+      (LosslessJson.parse(`{"a":"${long}","b":12345678901234567890}`) as any).b,
+      "12345678901234567890"
+    )
+  })
+})
