@@ -175,8 +175,8 @@ export const make = Effect.fnUntraced(function*(
       "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
       [keyspace]
     )
-    const replication = (row?.["replication"] ?? {}) as { readonly [option: string]: string }
-    const copies = Object.entries(replication).filter(([option]) => option !== "class")
+    const replication = (row?.["replication"] ?? new Map()) as ReadonlyMap<string, string>
+    const copies = [...replication].filter(([option]) => option !== "class")
       .reduce((sum, [, factor]) => sum + Number(String(factor).split("/")[0]), 0)
     if (copies === 1) {
       yield* Effect.logWarning(

@@ -24,7 +24,7 @@ export interface CheckpointConfig {
   readonly maxConcurrent?: number | undefined
   /** Checkpoints in a row that may fail before the job does. Default 0, as in Flink. */
   readonly tolerableFailures?: number | undefined
-  /** Complete checkpoints that may wait for Cassandra; beyond it no new one is triggered. Default 8, at least 1. */
+  /** Complete checkpoints that may wait for Cassandra; beyond it none is triggered by the interval. Default 8. */
   readonly pendingCheckpointsMax?: number | undefined
   /** How publishing and committing are repeated while Cassandra does not answer. Default `Retry.standard`. */
   readonly commitRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined

@@ -284,7 +284,9 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     while (!(yield* Deferred.isDone(stopRequested))) {
       const now = yield* Clock.currentTimeMillis
       const due = requested ? now : Math.max(lastTriggerAt + config.intervalMillis, lastEndAt + config.minPauseMillis)
-      const blocked = inFlight.size >= config.maxConcurrent || pendingCheckpoints() >= config.pendingCheckpointsMax
+      // A requested one is not held back by what is pending: it is what lets a full subtask seal, and wait.
+      const blocked = inFlight.size >= config.maxConcurrent ||
+        (!requested && pendingCheckpoints() >= config.pendingCheckpointsMax)
       if (!blocked && now >= due) {
         yield* Queue.offer(triggers, yield* begin)
       } else {

@@ -141,13 +141,17 @@ export const make = Effect.fnUntraced(function*<A>(
     }))
   let sealedBytes = pending.reduce((bytes, entry) => bytes + (entry.segment?.bytes ?? 0), 0)
   let completedId = -1
-  let abortedId = -1
+  const aborted = new Set<number>()
   let ended = false
 
   const isFull = () => openBytes + sealedBytes > sink.pendingBytesMax
 
-  /** Only what waits for Cassandra alone may be waited for: a barrier may be behind the rows that wait here. */
-  const mustWait = () => isFull() && pending.length > 0 && pending[0]!.checkpointId <= completedId
+  /**
+   * Waiting is safe while something sealed is on its way to Cassandra without a further barrier, since a barrier may be
+   * behind the rows that wait here: one of them is complete, or may still become so. Subtasks that wait for each other's
+   * acknowledgement can't form a circle: each has sealed, or can seal, the oldest incomplete checkpoint.
+   */
+  const mustWait = () => isFull() && pending.some(({ checkpointId }) => !aborted.has(checkpointId))
 
   const waitForRoom = Effect.suspend(() => {
     if (!mustWait()) return Effect.void
@@ -188,7 +192,7 @@ export const make = Effect.fnUntraced(function*<A>(
     sink.counters.logged += rows.rows
     openBytes += rows.bytes.length
     yield* Metric.update(Metrics.rowsLogged, rows.rows)
-    if (openBytes > sink.segmentBytesMax || isFull()) yield* coordinator.requestCheckpoint
+    if (openBytes > Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)) yield* coordinator.requestCheckpoint
   })
 
   const seal = Effect.fnUntraced(function*(barrier: Barrier): Effect.fn.Return<void, WalError> {
@@ -282,16 +286,23 @@ export const make = Effect.fnUntraced(function*<A>(
         if (!mustWait()) yield* room.open
       }
       if (ended && pending.length === 0) return
-      if (ended && pending[pending.length - 1]!.checkpointId <= abortedId) {
+      if (ended && aborted.has(pending[pending.length - 1]!.checkpointId)) {
         return yield* new SinkMisuse({
           reason: "last-checkpoint-aborted",
-          detail: `The stream ended, but its last checkpoint (${abortedId}) was aborted. Its rows are not sent.`
+          detail: `The stream ended, but its last checkpoint (${
+            pending[pending.length - 1]!.checkpointId
+          }) was aborted. Its rows are not sent.`
         })
       }
       const message = yield* Effect.catchIf(Queue.take(news), Cause.isDone, () => Effect.never)
       if (message === null) continue
-      if (message._tag === "Completed") completedId = Math.max(completedId, message.checkpointId)
-      else abortedId = Math.max(abortedId, message.checkpointId)
+      if (message._tag === "Aborted") {
+        aborted.add(message.checkpointId)
+      } else {
+        completedId = Math.max(completedId, message.checkpointId)
+        for (const id of aborted) if (id <= completedId) aborted.delete(id)
+      }
+      if (!mustWait()) yield* room.open
     }
   })
 

@@ -56,10 +56,7 @@ interface Connected {
 export const make: (
   options?: CassandraSessionOptions
 ) => Effect.Effect<Session, CassandraError, Scope.Scope> = Effect.fnUntraced(function*(options = {}) {
-  const points = yield* Effect.try({
-    try: () => endpoints(options),
-    catch: invalidOptions
-  })
+  const points = endpoints(options)
   const limits = yield* Effect.try({ try: () => timeouts(options), catch: invalidOptions })
   const client = yield* Effect.try({ try: () => makeClient(options), catch: invalidOptions })
   const { connect, drain, session, shutdown } = makeSession(client, {
