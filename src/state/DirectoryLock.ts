@@ -1,0 +1,159 @@
+/**
+ * One process per state directory.
+ *
+ * The lock is a file `lock.<n>` that is only ever created exclusively; who holds the greatest n holds the directory.
+ * A lock whose process is gone is taken over by creating `lock.<n + 1>`, which at most one of several takers can do.
+ * The greatest one stays when it is released (marked so), and n never falls. This keeps two commands of one person
+ * apart; what keeps two machines apart is the epoch, which every write is checked against.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Process from "node:process"
+import { ioError } from "./internal/files.ts"
+import { StateUnusable } from "./WalError.ts"
+import type { WalError } from "./WalError.ts"
+
+/**
+ * A process as a lock names it. `started` tells a process from a later one with the same pid.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProcessIdentity {
+  readonly pid: number
+  readonly host: string
+  readonly started: string
+}
+
+const startTime = (pid: number): string | null => {
+  try {
+    const boot = Fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+    const stat = Fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The second field is the command in parentheses and may hold spaces; starttime is the 22nd field.
+    return `${boot}:${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`
+  } catch {
+    return null
+  }
+}
+
+const signalReaches = (pid: number): boolean => {
+  try {
+    Process.kill(pid, 0)
+    return true
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+/**
+ * Who this process is and whether another one still lives. A reference, so that a simulation can bring its own.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const ProcessTable = Context.Reference<{
+  readonly self: ProcessIdentity
+  readonly isAlive: (other: ProcessIdentity) => boolean
+}>("effect-cassandra/ProcessTable", {
+  defaultValue: () => {
+    const self = { pid: Process.pid, host: Os.hostname(), started: startTime(Process.pid) ?? "" }
+    return {
+      self,
+      isAlive: (other) => {
+        if (other.pid === self.pid) return other.started === self.started
+        if (!signalReaches(other.pid)) return false
+        const started = startTime(other.pid)
+        return started === null || other.started === "" || started === other.started
+      }
+    }
+  }
+})
+
+const LockFile = Schema.fromJsonString(Schema.Struct({
+  pid: Schema.Int,
+  host: Schema.String,
+  started: Schema.String,
+  since: Schema.Int,
+  released: Schema.Boolean
+}))
+
+const decodeLock = Schema.decodeUnknownOption(LockFile)
+
+const lockNumber = (name: string): number => {
+  const match = /^lock\.(\d+)$/.exec(name)
+  return match ? Number(match[1]) : 0
+}
+
+/**
+ * Holds `directory` (which must exist) until the Scope closes. `takeOver` ignores a living holder on purpose: it will
+ * be fenced by the epoch at its next commit.
+ *
+ * @category resource management
+ * @since 0.1.0
+ */
+export const acquire = Effect.fnUntraced(function*(
+  directory: string,
+  takeOver: boolean
+): Effect.fn.Return<void, WalError, FileSystem.FileSystem | Scope.Scope> {
+  const fs = yield* FileSystem.FileSystem
+  const processes = yield* ProcessTable
+  const path = (n: number) => `${directory}/lock.${n}`
+  const highest = Effect.map(
+    ioError("list", directory)(fs.readDirectory(directory)),
+    (names) => names.reduce((n, name) => Math.max(n, lockNumber(name)), 0)
+  )
+  const read = (n: number) => Effect.map(Effect.option(fs.readFileString(path(n))), Option.flatMap(decodeLock))
+  const locked = (n: number, holder: ProcessIdentity | null, since: number) =>
+    new StateUnusable({
+      path: path(n),
+      reason: "locked",
+      detail: `The state directory ${directory} is in use` +
+        (holder === null ? "" : ` by process ${holder.pid} on ${holder.host} since ${new Date(since).toISOString()}`) +
+        `. Only one process may work on a job: wait for it or stop it, or use another --job with its own --state.`
+    })
+
+  const before = yield* highest
+  if (before > 0 && !takeOver) {
+    let holder = yield* read(before)
+    // An unreadable lock may be one that is being written at this moment.
+    for (let i = 0; Option.isNone(holder) && i < 3; i++) {
+      yield* Effect.sleep("100 millis")
+      holder = yield* read(before)
+    }
+    if (Option.isSome(holder)) {
+      const { released, since, ...identity } = holder.value
+      // Another host's processes can't be seen from here; after a crash its lock must not stop a successor for ever.
+      if (!released && identity.host === processes.self.host && processes.isAlive(identity)) {
+        return yield* locked(before, identity, since)
+      }
+    }
+  }
+  const mine = before + 1
+  const since = yield* Clock.currentTimeMillis
+  const content = (released: boolean) =>
+    JSON.stringify({ ...processes.self, since, released } satisfies typeof LockFile.Type)
+  yield* Effect.acquireRelease(
+    fs.writeFileString(path(mine), content(false), { flag: "wx" }).pipe(
+      Effect.catch((error): Effect.Effect<never, WalError> =>
+        error.reason._tag === "AlreadyExists"
+          ? Effect.fail(locked(mine, null, since))
+          : ioError("lock", directory)(Effect.fail(error))
+      )
+    ),
+    () => Effect.ignore(fs.writeFileString(path(mine), content(true)))
+  )
+  if ((yield* highest) !== mine) return yield* locked(mine + 1, null, since)
+  for (const name of yield* ioError("list", directory)(fs.readDirectory(directory))) {
+    const n = lockNumber(name)
+    if (n > 0 && n < mine) yield* Effect.ignore(fs.remove(`${directory}/${name}`))
+  }
+})

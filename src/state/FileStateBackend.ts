@@ -1,0 +1,259 @@
+/**
+ * The durable state backend: a directory of one job on a file system that keeps what was fsynced.
+ *
+ *     <directory>/job.json                                      whose state this is
+ *     <directory>/lock.<n>                                      DirectoryLock
+ *     <directory>/segments/e<epoch>-a<attempt>-s<subtask>-n<number>.wal
+ *     <directory>/checkpoints/e<epoch>-c<checkpoint>.manifest
+ *
+ * The bytes are told in WalFormat. What makes them last: a segment is fsynced, and its directory, before its handle is
+ * given out; a manifest is written beside its name, fsynced, renamed, and the directory fsynced, before the checkpoint
+ * counts. A failed write or fsync closes its file for good. Written against Effect's `FileSystem`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { Manifest, newestFirst } from "../checkpoint/Manifest.ts"
+import * as DirectoryLock from "./DirectoryLock.ts"
+import { ioError, makeDirectory, syncDirectory, writeDurably } from "./internal/files.ts"
+import { openSegment } from "./internal/segmentReader.ts"
+import type { SegmentWriter, Sweep } from "./StateBackend.ts"
+import { StateBackend } from "./StateBackend.ts"
+import type { WalError } from "./WalError.ts"
+import { StateCorrupt, StateUnusable } from "./WalError.ts"
+import * as WalFormat from "./WalFormat.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface FileStateBackendOptions {
+  /** Made if it does not exist. One job, one directory. */
+  readonly directory: string
+  readonly jobId: string
+  readonly uid: string
+  /** Completed checkpoints that are kept, the newest included. Default 1. */
+  readonly retainedCheckpoints?: number | undefined
+  /** Bytes gathered before a write to the open segment. Default 256 KiB. */
+  readonly writeBufferBytes?: number | undefined
+  /** Take the directory from a process that still holds it. Its epoch fences it; default false. */
+  readonly takeOver?: boolean | undefined
+}
+
+const JobFile = Schema.fromJsonString(Schema.Struct({ format: Schema.Int, jobId: Schema.String, uid: Schema.String }))
+const decodeManifest = Schema.decodeUnknownResult(Manifest)
+const manifestName = /^e(\d+)-c(\d+)\.manifest$/
+
+/**
+ * Opens (or makes) the directory, locks it for this process, and checks that it belongs to this job.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options: FileStateBackendOptions
+): Effect.fn.Return<StateBackend["Service"], WalError, FileSystem.FileSystem | Scope.Scope> {
+  const fs = yield* FileSystem.FileSystem
+  const directory = options.directory.length > 1 ? options.directory.replace(/\/+$/, "") : options.directory
+  const segments = `${directory}/segments`
+  const checkpoints = `${directory}/checkpoints`
+  const retained = Math.max(1, options.retainedCheckpoints ?? 1)
+  const writeBufferBytes = options.writeBufferBytes ?? 256 * 1024
+
+  yield* makeDirectory(fs, directory)
+  yield* DirectoryLock.acquire(directory, options.takeOver ?? false)
+  yield* checkJob(fs, directory, options)
+  yield* makeDirectory(fs, segments)
+  yield* makeDirectory(fs, checkpoints)
+
+  const createSegment = Effect.fnUntraced(function*(
+    header: WalFormat.SegmentHeader
+  ): Effect.fn.Return<SegmentWriter, WalError, Scope.Scope> {
+    const name = `e${header.epoch}-a${header.attempt}-s${header.subtask}-n${header.number}.wal`
+    const path = `${segments}/${name}`
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const file = yield* ioError("create", path)(Scope.provide(fs.open(path, { flag: "wx" }), scope))
+    let buffered: Array<Uint8Array> = [WalFormat.encodeJson("segment", header)]
+    let bufferedBytes = buffered[0]!.length
+    let written = 0
+    let rows = 0
+    let crc = 0
+    let first = 0
+    let last = 0
+    let failed: WalError | null = null
+
+    /** No retry on the same handle: after a failed write or fsync the state of the file is unknown. */
+    const orClose = <A>(self: Effect.Effect<A, WalError>): Effect.Effect<A, WalError> =>
+      Effect.suspend(() => failed === null ? self : Effect.fail(failed)).pipe(
+        Effect.tapError((error) => {
+          failed = error
+          return Scope.close(scope, Exit.void)
+        })
+      )
+    const flush = Effect.suspend(() => {
+      if (bufferedBytes === 0) return Effect.void
+      const bytes = buffered.length === 1 ? buffered[0]! : Buffer.concat(buffered, bufferedBytes)
+      buffered = []
+      written += bufferedBytes
+      bufferedBytes = 0
+      return ioError("write", path)(file.writeAll(bytes))
+    })
+
+    return {
+      append: (encoded, firstTimestamp, lastTimestamp) =>
+        orClose(Effect.suspend(() => {
+          if (encoded.rows === 0) return Effect.void
+          const block = WalFormat.encodeBlockHeader(encoded.bytes, encoded.rows, crc)
+          crc = block.crc
+          if (rows === 0) first = firstTimestamp
+          last = lastTimestamp
+          rows += encoded.rows
+          buffered.push(block.header, encoded.bytes)
+          bufferedBytes += block.header.length + encoded.bytes.length
+          return bufferedBytes < writeBufferBytes ? Effect.void : flush
+        })),
+      seal: (checkpointId) =>
+        orClose(Effect.gen(function*() {
+          yield* flush
+          yield* ioError("sync", path)(file.sync)
+          yield* Scope.close(scope, Exit.void)
+          yield* syncDirectory(fs, segments)
+          return {
+            name,
+            subtask: header.subtask,
+            checkpointId,
+            rows,
+            bytes: written,
+            crc,
+            firstTimestamp: first,
+            lastTimestamp: last
+          }
+        }))
+    }
+  })
+
+  const listManifests = Effect.map(
+    ioError("list", checkpoints)(fs.readDirectory(checkpoints)),
+    (names) =>
+      names.flatMap((name) => {
+        const match = manifestName.exec(name)
+        return match ? [{ name, epoch: Number(match[1]), checkpointId: Number(match[2]) }] : []
+      }).sort(newestFirst)
+  )
+
+  const readManifest = Effect.fnUntraced(function*(
+    name: string,
+    checkpointId: number
+  ): Effect.fn.Return<Manifest, WalError> {
+    const path = `${checkpoints}/${name}`
+    const bytes = Buffer.from(yield* ioError("read", path)(fs.readFile(path)))
+    const corrupt = (offset: number, detail: string) => new StateCorrupt({ path, offset, checkpointId, detail })
+    const json = WalFormat.decodeJson("manifest", bytes)
+    if (Result.isFailure(json)) {
+      return yield* json.failure.version === undefined
+        ? corrupt(json.failure.offset, json.failure.detail)
+        : new StateUnusable({ path, reason: "other-version", detail: `${path} has ${json.failure.detail}` })
+    }
+    const manifest = decodeManifest(json.success)
+    if (Result.isFailure(manifest)) return yield* corrupt(WalFormat.preambleBytes, manifest.failure.message)
+    return manifest.success
+  })
+
+  const removeQuietly = (path: string) =>
+    Effect.catch(
+      fs.remove(path),
+      (error) =>
+        error.reason._tag === "NotFound"
+          ? Effect.void
+          : Effect.logWarning(`Could not remove ${path} (${error.message}); the next start tries again`)
+    )
+
+  return StateBackend.of({
+    describe: directory,
+    jobId: options.jobId,
+    uid: options.uid,
+    createSegment,
+    openSegment: (handle) => openSegment(fs, `${segments}/${handle.name}`, handle, options),
+    discardSegment: (handle) => removeQuietly(`${segments}/${handle.name}`),
+    completeCheckpoint: Effect.fnUntraced(function*(manifest) {
+      const name = `e${manifest.epoch}-c${manifest.checkpointId}.manifest`
+      yield* writeDurably(fs, checkpoints, name, WalFormat.encodeJson("manifest", manifest))
+      for (const old of (yield* listManifests).slice(retained)) yield* removeQuietly(`${checkpoints}/${old.name}`)
+    }),
+    latestCheckpoint: Effect.flatMap(
+      listManifests,
+      (all) => all.length === 0 ? Effect.succeed(null) : readManifest(all[0]!.name, all[0]!.checkpointId)
+    ),
+    sweep: Effect.fnUntraced(function*(keep) {
+      const kept = new Set(keep.map((handle) => handle.name))
+      const manifests = yield* listManifests
+      for (const { checkpointId, name } of manifests.slice(0, retained)) {
+        for (const handle of (yield* readManifest(name, checkpointId)).pending) kept.add(handle.name)
+      }
+      const swept: { -readonly [key in keyof Sweep]: number } = { segments: 0, manifests: 0, temporary: 0 }
+      for (const name of yield* ioError("list", segments)(fs.readDirectory(segments))) {
+        if (kept.has(name)) continue
+        swept.segments++
+        yield* removeQuietly(`${segments}/${name}`)
+      }
+      for (const { name } of manifests.slice(retained)) {
+        swept.manifests++
+        yield* removeQuietly(`${checkpoints}/${name}`)
+      }
+      for (const name of yield* ioError("list", checkpoints)(fs.readDirectory(checkpoints))) {
+        if (!name.endsWith(".tmp")) continue
+        swept.temporary++
+        yield* removeQuietly(`${checkpoints}/${name}`)
+      }
+      return swept
+    })
+  })
+})
+
+/** A directory belongs to the first job that uses it. */
+const checkJob = Effect.fnUntraced(function*(
+  fs: FileSystem.FileSystem,
+  directory: string,
+  options: FileStateBackendOptions
+): Effect.fn.Return<void, WalError> {
+  const path = `${directory}/job.json`
+  if (!(yield* ioError("look at", path)(fs.exists(path)))) {
+    const job = JSON.stringify({ format: WalFormat.formatVersion, jobId: options.jobId, uid: options.uid })
+    return yield* writeDurably(fs, directory, "job.json", Buffer.from(job))
+  }
+  const text = yield* ioError("read", path)(fs.readFileString(path))
+  const job = Schema.decodeUnknownOption(JobFile)(text)
+  if (job._tag === "None") {
+    return yield* new StateCorrupt({ path, offset: 0, checkpointId: null, detail: "it is not what names a job" })
+  }
+  if (job.value.format !== WalFormat.formatVersion) {
+    return yield* new StateUnusable({
+      path,
+      reason: "other-version",
+      detail: `${directory} has format version ${job.value.format}, this program reads ${WalFormat.formatVersion}.`
+    })
+  }
+  if (job.value.jobId !== options.jobId || job.value.uid !== options.uid) {
+    return yield* new StateUnusable({
+      path,
+      reason: "other-job",
+      detail: `The state directory ${directory} belongs to job '${job.value.jobId}' (uid '${job.value.uid}'), not to ` +
+        `job '${options.jobId}' (uid '${options.uid}'). Give this job a directory of its own with --state, or go on ` +
+        `under the job's own names.`
+    })
+  }
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: FileStateBackendOptions
+): Layer.Layer<StateBackend, WalError, FileSystem.FileSystem> => Layer.effect(StateBackend, make(options))
