@@ -106,26 +106,40 @@ interface Read<A> {
 }
 
 /**
- * A bare stream as positioned chunks: `position` tells where the input stands behind an element (null: it can't be
- * resumed and starts over). Places count from `firstPlace` (default 0).
+ * `position` tells where the input stands behind an element; without it the input can't be resumed and starts over.
+ * Places count from `firstPlace`, default 0.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FromStreamOptions<A> {
+  readonly position?: ((last: A) => Position) | undefined
+  readonly firstPlace?: number | undefined
+}
+
+/**
+ * A bare stream as positioned chunks, for `inject`.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const fromStream = <A, E, R>(
-  stream: Stream.Stream<A, E, R>,
-  options: {
-    readonly position?: ((last: A) => Position) | undefined
-    readonly firstPlace?: number | undefined
-  } = {}
-): Stream.Stream<PositionedChunk<A>, E, R> =>
-  Stream.suspend(() => {
-    let place = options.firstPlace ?? 0
-    return Stream.map(Stream.chunks(stream), (values) => {
-      const records = values.map((value) => new Record(value, place++))
-      return { records, position: options.position?.(values[values.length - 1]!) ?? null }
+export const fromStream: {
+  <A>(options?: FromStreamOptions<A>): <E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<PositionedChunk<A>, E, R>
+  <A, E, R>(self: Stream.Stream<A, E, R>, options?: FromStreamOptions<A>): Stream.Stream<PositionedChunk<A>, E, R>
+} = dual(
+  (args) => Stream.isStream(args[0]),
+  <A, E, R>(
+    self: Stream.Stream<A, E, R>,
+    options: FromStreamOptions<A> = {}
+  ): Stream.Stream<PositionedChunk<A>, E, R> =>
+    Stream.suspend(() => {
+      let place = options.firstPlace ?? 0
+      return Stream.map(Stream.chunks(self), (values) => {
+        const records = values.map((value) => new Record(value, place++))
+        return { records, position: options.position?.(values[values.length - 1]!) ?? null }
+      })
     })
-  })
+)
 
 /**
  * @category combinators

@@ -295,7 +295,7 @@ describe("CheckpointCoordinator", () => {
     it.effect("a superseded coordinator publishes nothing and tells its subtasks so", () =>
       Effect.gen(function*() {
         const ledger = makeMemoryLedger()
-        const { acknowledge, coordinator, told } = yield* start({ ledger })
+        const { acknowledge, coordinator } = yield* start({ ledger })
         yield* makeMemory(ledger).claimEpoch(null)
         const id = yield* coordinator.begin
         yield* acknowledge(0, id)

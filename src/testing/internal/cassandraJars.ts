@@ -1,4 +1,5 @@
 /** The jars of a Cassandra release, fetched once from Maven Central by the ordinary `mvn` client and kept in a cache. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -36,10 +37,10 @@ const pom = (version: string): string =>
 </project>
 `
 
-const sweepStale = (cache: string, prefix: string): void => {
+const sweepStale = (cache: string, prefix: string, now: number): void => {
   for (const name of readdirSync(cache)) {
     const path = join(cache, name)
-    if (name.startsWith(prefix) && Date.now() - statSync(path).mtimeMs > staleMillis) {
+    if (name.startsWith(prefix) && now - statSync(path).mtimeMs > staleMillis) {
       rmSync(path, { recursive: true, force: true })
     }
   }
@@ -63,11 +64,12 @@ export const cassandraJars = Effect.fnUntraced(
     yield* Effect.logInfo(`Fetching Cassandra ${version} (about 66 MB) from Maven Central into ${complete}, once`)
     const prefix = `.download-${version}-`
     const partial = join(cache, `${prefix}${randomBytes(6).toString("hex")}`)
+    const now = yield* Clock.currentTimeMillis
     return yield* Effect.acquireUseRelease(
       Effect.try({
         try: () => {
           mkdirSync(partial, { recursive: true })
-          sweepStale(cache, prefix)
+          sweepStale(cache, prefix, now)
           writeFileSync(join(partial, "pom.xml"), pom(version))
         },
         catch: (error) => `${cache} cannot be written: ${String(error)}`

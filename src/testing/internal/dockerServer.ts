@@ -38,7 +38,7 @@ const youngGeneration = (heap: string): string => {
   return unit.toLowerCase() === "g" ? `${Number(size) * 256}M` : `${Math.max(1, Math.floor(Number(size) / 4))}${unit}`
 }
 
-// `sed` without an expression would fail, so there is always one: a name that no setting has.
+/** What the container runs: the image's own entrypoint, after our changes to the image's own settings. */
 const script = `sed -i -E "/^($EFFECT_CASSANDRA_WITHOUT):/d" /etc/cassandra/cassandra.yaml
 printf '\\n%s' "$EFFECT_CASSANDRA_YAML" >> /etc/cassandra/cassandra.yaml
 exec docker-entrypoint.sh cassandra -f`
@@ -53,7 +53,7 @@ const runArguments = (settings: ServerSettings, name: string, port: number): Rea
     CASSANDRA_CLUSTER_NAME: "effect-cassandra",
     CASSANDRA_NUM_TOKENS: "1",
     EFFECT_CASSANDRA_YAML: lines,
-    EFFECT_CASSANDRA_WITHOUT: ["-", ...without].join("|")
+    EFFECT_CASSANDRA_WITHOUT: without.join("|")
   }
   const volume = settings.dataDirectory === undefined
     ? []
@@ -113,19 +113,36 @@ export const makeDockerServer = Effect.fnUntraced(function*(
     return (yield* Clock.currentTimeMillis) - launched
   })
 
+  const image = `cassandra:${settings.version}`
+  // Apart from `run`, which would pull it as well: until the image is here there is no container that a killed owner
+  // could leave behind.
+  const pull = Effect.fnUntraced(function*(): Effect.fn.Return<void, string> {
+    if ((yield* command(["image", "inspect", image])).code === 0) return
+    yield* Effect.logInfo(`Pulling ${image}, once`)
+    const pulled = yield* command(["pull", "--quiet", image], pullTimeoutMillis)
+    if (pulled.code !== 0) return yield* Effect.fail(`docker pull ${image}: ${lastLine(pulled)}`)
+  })
+
   const runOnFreePort = Effect.fnUntraced(function*(): Effect.fn.Return<number, string> {
+    yield* pull()
     for (let attempt = 1;; attempt++) {
       const [port = 0] = yield* freePorts(1)
-      const finished = yield* command(runArguments(settings, name, port), pullTimeoutMillis)
+      const finished = yield* command(runArguments(settings, name, port))
       if (finished.code === 0) return port
       // A container whose port was taken exists all the same, under our name.
       yield* remove
       if (attempt === portAttemptsMax || !portTaken.test(finished.stderr)) {
-        return yield* Effect.fail(`docker run cassandra:${settings.version}: ${lastLine(finished)}`)
+        return yield* Effect.fail(`docker run ${image}: ${lastLine(finished)}`)
       }
     }
   })
-  if (settings.dataDirectory !== undefined) mkdirSync(settings.dataDirectory, { recursive: true })
+  const { dataDirectory } = settings
+  if (dataDirectory !== undefined) {
+    yield* Effect.try({
+      try: () => mkdirSync(dataDirectory, { recursive: true }),
+      catch: (error) => serverError("start", `its data directory cannot be made: ${String(error)}`)
+    })
+  }
   const port = yield* Effect.result(runOnFreePort())
   if (Result.isFailure(port)) return Result.fail(port.failure)
   const startMillis = yield* ready("start", port.success)

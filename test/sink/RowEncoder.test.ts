@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import { types } from "cassandra-driver"
+import type { RowEncoderOptions } from "../../src/sink/RowEncoder.ts"
+import { make, Misfit, partitionHash } from "../../src/sink/RowEncoder.ts"
+
+const params = [
+  { name: "id", type: { code: types.dataTypes.int }, isKey: true },
+  { name: "body", type: { code: types.dataTypes.text }, isKey: false }
+]
+
+const problem = (record: any, options?: RowEncoderOptions<any>): Misfit => {
+  try {
+    make<any>(params, options)(record)
+  } catch (error) {
+    if (error instanceof Misfit) return error
+    throw error
+  }
+  throw new Error("it fitted")
+}
+
+describe("RowEncoder", () => {
+  it("fills markers by name, or in order", () => {
+    const expected = [Buffer.from([0, 0, 0, 7]), Buffer.from("x")]
+    assert.deepStrictEqual(make<any>(params)({ body: "x", id: 7, more: 1 }), expected)
+    assert.deepStrictEqual(make<any>(params, { bind: (r) => [r.a, r.b] })({ a: 7, b: "x" }), expected)
+  })
+
+  it("undefined is unset, null is a tombstone or unset", () => {
+    assert.deepStrictEqual(make<any>(params)({ id: 1, body: undefined })[1], undefined)
+    assert.deepStrictEqual(make<any>(params)({ id: 1, body: null })[1], null)
+    assert.deepStrictEqual(make<any>(params, { nulls: "unset" })({ id: 1, body: null })[1], undefined)
+    assert.deepStrictEqual(make<any>(params, { missing: "unset" })({ id: 1 })[1], undefined)
+  })
+
+  it("says which column, and what is there", () => {
+    assert.deepStrictEqual(
+      problem({ id: 1, text: "x" }),
+      new Misfit("body", "the record has no field 'body' (it has id, text)")
+    )
+    assert.strictEqual(problem({ id: null, body: "x" }).column, "id")
+    assert.include(problem({ id: undefined, body: "x" }).problem, "primary key")
+    assert.include(problem({ id: "seven", body: "x" }).problem, "seven")
+    assert.include(problem({ id: 2 ** 31, body: "x" }).problem, "int")
+    assert.include(problem([1], { bind: (r) => r }).problem, "2 markers")
+    assert.include(problem(5).problem, "number")
+  })
+
+  it("a field inherited from Object is no field", () => {
+    const inherited = make<any>([{ name: "constructor", type: { code: types.dataTypes.text }, isKey: false }])
+    assert.throws(() => inherited({}))
+  })
+
+  it("the partition's number depends on all of its key, and on nothing else", () => {
+    const [a, b, c] = [Buffer.from("a"), Buffer.from("b"), Buffer.from("c")]
+    assert.strictEqual(partitionHash([a, b, c], [0, 1]), partitionHash([a, b, a], [0, 1]))
+    assert.notStrictEqual(partitionHash([a, b, c], [0, 1]), partitionHash([a, c, c], [0, 1]))
+  })
+})
