@@ -27,6 +27,7 @@ import { resolve } from "./CheckpointConfig.ts"
 import * as Metrics from "./CheckpointMetrics.ts"
 import type { Barrier } from "./Element.ts"
 import type { Manifest, SegmentHandle } from "./Manifest.ts"
+import * as OutageLog from "./OutageLog.ts"
 
 /**
  * More checkpoints in a row failed than are tolerated.
@@ -335,14 +336,17 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     yield* Queue.offer(wakeups, undefined)
   })
 
+  const outage = OutageLog.make("writing to the ledger")
+
   const repeated = <A, E2 extends CommitterError | Fenced>(self: Effect.Effect<A, E2>) =>
     self.pipe(
       Effect.tapError((error) =>
         error.isRetryable
-          ? Effect.andThen(Metric.update(Metrics.commitRetries, 1), Effect.logWarning(`${error.message}; trying again`))
+          ? Effect.andThen(Metric.update(Metrics.commitRetries, 1), outage.failed(error.message))
           : Effect.void
       ),
-      Effect.retry(config.commitRetry)
+      Effect.retry(config.commitRetry),
+      Effect.tap(outage.succeeded)
     )
 
   /** Nothing of a checkpoint is sent before the ledger, under this epoch, knows its greatest timestamp. */

@@ -11,6 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import * as OutageLog from "../checkpoint/OutageLog.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
 import type { BatchBounds, Request } from "./BatchPlan.ts"
@@ -73,6 +74,7 @@ export const make = Effect.fnUntraced(function*(
   const permits = yield* Semaphore.make(requestsInFlightMax)
   const sendRetry = options.sendRetry ?? Retry.standard
   const { cql, timestampIndex } = statement
+  const outage = OutageLog.make("sending rows")
 
   const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
     Effect.suspend(() => {
@@ -89,8 +91,13 @@ export const make = Effect.fnUntraced(function*(
     rows: ReadonlyArray<LoggedRow>
   ): Effect.Effect<void, RowRefused | SendFailed> =>
     attempt(rows).pipe(
-      Effect.tapError((error) => error.isRetryable ? Metric.update(Metrics.sendRetries, 1) : Effect.void),
+      Effect.tapError((error) =>
+        error.isRetryable
+          ? Effect.andThen(Metric.update(Metrics.sendRetries, 1), outage.failed(error.message))
+          : Effect.void
+      ),
       Effect.retry(sendRetry),
+      Effect.tap(outage.succeeded),
       Effect.catch((error) => {
         if (error.isRetryable) {
           const { checkpointId } = origin
