@@ -163,7 +163,8 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
     createResource: Effect.void,
     claimEpoch: (previous) =>
       Effect.suspend(() => {
-        if (previous !== null && ledger.epoch !== previous) {
+        // A claim of its own that led to nothing is no other process.
+        if (previous !== null && ledger.epoch !== previous && ledger.epoch !== epoch) {
           return Effect.fail(new Fenced({ ledger: describe, epoch: previous, currentEpoch: ledger.epoch }))
         }
         epoch = ++ledger.epoch

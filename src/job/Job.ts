@@ -22,16 +22,15 @@ import * as Stream from "effect/Stream"
 import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import * as Barriers from "../checkpoint/Barriers.ts"
 import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
-import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
-import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
-import * as Retry from "../checkpoint/Retry.ts"
 import { deal } from "../sink/Dealer.ts"
+import * as Recovery from "../sink/Recovery.ts"
 import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
 import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
@@ -138,7 +137,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   R | R2 | CassandraSession | CheckpointCommitter | StateBackend | Scope.Scope
 > {
   const backend = yield* StateBackend
-  const committer = yield* CheckpointCommitter
   const { source } = options
   const parallelism = Math.max(1, Math.trunc(options.parallelism ?? 1))
   const startedAt = yield* Clock.currentTimeMillis
@@ -184,34 +182,18 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     const number = counts.runs++
     loggedBefore += logged()
     logged = () => 0
-    const claim = yield* Effect.retry(committer.claimEpoch(epoch), Retry.exponential("30 seconds"))
-    epoch = claim.epoch
-    const restored = yield* backend.latestCheckpoint
-    if (restored === null && claim.publishedCheckpointId > 0) {
-      yield* Effect.logWarning(
-        `The ledger ${committer.describe} knows checkpoints up to ${claim.publishedCheckpointId} of this job, but ` +
-          `${backend.describe} holds none: the state was lost or moved. The input is loaded again from its beginning; ` +
-          `each row is written again with a newer timestamp.`
-      )
-    }
+    const running = yield* Recovery.start({
+      parallelism,
+      attempt: number,
+      previousEpoch: epoch,
+      config: options.checkpoint === undefined ? {} : options.checkpoint
+    })
+    const { restored } = running
+    epoch = running.epoch
+    coordinator = running
     position = restored?.position ?? null
     recordsBefore ??= restored?.records ?? 0
     counts.rows = (restored?.records ?? 0) - recordsBefore
-    const running = yield* Coordinator.make({
-      jobId: backend.jobId,
-      uid: backend.uid,
-      parallelism,
-      attempt: number,
-      claim,
-      restored,
-      config: options.checkpoint === undefined ? {} : options.checkpoint,
-      completeCheckpoint: backend.completeCheckpoint
-    })
-    coordinator = running
-    const swept = yield* backend.sweep(restored?.pending ?? [])
-    if (swept.segments + swept.temporary > 0) {
-      yield* Effect.logDebug(`Removed ${swept.segments} segments and ${swept.temporary} files of no checkpoint`)
-    }
     const sink = yield* Effect.provideService(
       Sink.open({ input: source.describe, ...options.sink }),
       CheckpointCoordinator,
@@ -219,15 +201,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     )
     everStarted = true
     logged = () => sink.counters.logged
-    const pending = (restored?.pending ?? []).filter((h) => h.checkpointId > (claim.ledger.get(h.subtask) ?? 0))
-    if (restored !== null) {
-      yield* Effect.logInfo(
-        `Resuming from checkpoint ${restored.checkpointId}: ${restored.records} records were read` +
-          (pending.length === 0
-            ? ", all of them are in"
-            : `, ${pending.reduce((rows, handle) => rows + handle.rows, 0)} rows are still to be sent`)
-      )
-    }
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.sync(() => {
         counts.rows += chunk.records.length
@@ -259,7 +232,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     yield* running.settleManifest
     counts.checkpoints += (yield* running.status).completed
     const stopped = (yield* Deferred.isDone(stopRequested)) && !(yield* sourceEnded(backend))
-    return yield* summary(stopped ? "stopped" : "finished", claim.epoch)
+    return yield* summary(stopped ? "stopped" : "finished", running.epoch)
   })).pipe(
     Effect.onError(() =>
       coordinator === null
@@ -282,7 +255,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
 
   yield* Effect.gen(function*() {
     const last = yield* backend.latestCheckpoint
-    if (yield* isDone(last)) return yield* summary("nothing-to-do", last!.epoch)
+    if (yield* isDone(last)) {
+      // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
+      yield* backend.sweep([])
+      return yield* summary("nothing-to-do", last!.epoch)
+    }
     return yield* restarting
   }).pipe(
     Effect.exit,

@@ -185,7 +185,7 @@ export const make = Effect.fnUntraced(function*<A>(
     yield* waitForRoom
     const writer = yield* openSegment
     // One strictly increasing timestamp a row, never behind the clock or an earlier epoch.
-    const first = Math.max(lastTimestamp + 1, clock.currentTimeMillisUnsafe() * 1000)
+    const first = Math.max(lastTimestamp + 1, Math.floor(clock.currentTimeMillisUnsafe() * 1000))
     lastTimestamp = RowFrame.stamp(rows, first) - 1
     yield* writer.append(rows, first, lastTimestamp)
     openRows += rows.rows

@@ -36,6 +36,7 @@ import * as Statement from "./SinkStatement.ts"
 import type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 import * as Subtask from "./Subtask.ts"
 
+export { layerCoordinator } from "./Recovery.ts"
 export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 
 /**

@@ -1,37 +1,19 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream } from "effect"
 import * as Barriers from "../../src/checkpoint/Barriers.ts"
-import { CheckpointCommitter, layerMemory } from "../../src/checkpoint/CheckpointCommitter.ts"
-import * as Coordinator from "../../src/checkpoint/CheckpointCoordinator.ts"
+import { layerMemory } from "../../src/checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../../src/checkpoint/CheckpointCoordinator.ts"
 import type { Element } from "../../src/checkpoint/Element.ts"
 import { Barrier, Record } from "../../src/checkpoint/Element.ts"
 import type { SinkError } from "../../src/sink/WriteAheadSink.ts"
 import * as WriteAheadSink from "../../src/sink/WriteAheadSink.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
-import { StateBackend } from "../../src/state/StateBackend.ts"
 import { live, makeTable, readTable } from "../real/fixture.ts"
 
 const memory = Layer.mergeAll(layerMemory(), MemoryStateBackend.layer({ jobId: "job", uid: "sink" }))
 
 /** A coordinator for a stream without a Job. */
-const coordinator = Layer.effect(
-  CheckpointCoordinator,
-  Effect.gen(function*() {
-    const committer = yield* CheckpointCommitter
-    const backend = yield* StateBackend
-    return yield* Coordinator.make({
-      jobId: backend.jobId,
-      uid: backend.uid,
-      parallelism: 1,
-      attempt: 0,
-      claim: yield* committer.claimEpoch(null),
-      restored: yield* backend.latestCheckpoint,
-      config: { interval: "50 millis" },
-      completeCheckpoint: backend.completeCheckpoint
-    })
-  })
-).pipe(Layer.provideMerge(memory))
+const coordinator = WriteAheadSink.layerCoordinator({ interval: "50 millis" }).pipe(Layer.provideMerge(memory))
 
 interface Row {
   readonly id: number

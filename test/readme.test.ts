@@ -1,0 +1,113 @@
+/**
+ * The README shows what is there: its programs are files that compile and run, its commands exist.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Client } from "cassandra-driver"
+import * as ChildProcess from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const readme = Fs.readFileSync("README.md", "utf8")
+const scripts = JSON.parse(Fs.readFileSync("package.json", "utf8")).scripts as { readonly [name: string]: string }
+
+const withClient = async <A>(body: (client: Client) => Promise<A>): Promise<A> => {
+  const client = new Client({
+    contactPoints: process.env["CASSANDRA_CONTACT_POINTS"]!.split(","),
+    localDataCenter: process.env["CASSANDRA_LOCAL_DC"] ?? "datacenter1"
+  })
+  try {
+    return await body(client)
+  } finally {
+    await client.shutdown()
+  }
+}
+
+/** Runs an example as a user's process, in a directory of its own. */
+const run = (example: string, cwd: string, ...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly code: number | null; readonly output: string }>((resolve) => {
+    const child = ChildProcess.spawn(process.execPath, [
+      fileURLToPath(new URL(`../examples/${example}`, import.meta.url)),
+      ...args
+    ], { cwd })
+    let output = ""
+    child.stdout.on("data", (data) => output += data)
+    child.stderr.on("data", (data) => output += data)
+    child.on("close", (code) => resolve({ code, output }))
+  })
+
+const inDirectory = async <A>(body: (directory: string) => Promise<A>): Promise<A> => {
+  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-readme-"))
+  try {
+    return await body(directory)
+  } finally {
+    Fs.rmSync(directory, { recursive: true })
+  }
+}
+
+const keyspace = (name: string) =>
+  `CREATE KEYSPACE IF NOT EXISTS ${name} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`
+
+describe("README", () => {
+  it("shows the two commands, and package.json has them", () => {
+    assert.include(readme, "    npm ci && npm run demo\n")
+    assert.include(readme, "    npm ci && npm test\n")
+    assert.isString(scripts["demo"])
+    assert.isString(scripts["test"])
+  })
+
+  it("shows its programs as they are in examples/", () => {
+    const blocks = [...readme.matchAll(/<!-- (examples\/\S+) -->\n```ts\n([^]*?)```/g)]
+    assert.isAtLeast(blocks.length, 2)
+    for (const [, file, code] of blocks) {
+      const text = Fs.readFileSync(file!, "utf8")
+      assert.strictEqual(code, text.slice(text.indexOf("import")), file)
+    }
+  })
+
+  it("links to files that are there", () => {
+    for (const [, link] of readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
+      assert.isTrue(Fs.existsSync(link!.split("#")[0]!), link)
+    }
+  })
+
+  it("the job runs, and finds nothing to do when it is run again", () =>
+    inDirectory((directory) =>
+      withClient(async (client) => {
+        await client.execute(keyspace("weather"))
+        await client.execute("DROP TABLE IF EXISTS weather.by_station")
+        await client.execute("DROP TABLE IF EXISTS flink_auxiliary.checkpoints_measurements").catch(() => {})
+        await client.execute(
+          "CREATE TABLE weather.by_station (station text, at timestamp, celsius double, PRIMARY KEY (station, at))"
+        )
+        const lines = Array.from({ length: 1000 }, (_, i) =>
+          JSON.stringify({ station: `s${i % 7}`, time: 1_700_000_000_000 + i * 1000, fahrenheit: 32 + 1.8 * (i % 40) }))
+        Fs.writeFileSync(Path.join(directory, "measurements.ndjson"), lines.join("\n"))
+        const first = await run("job.ts", directory)
+        assert.strictEqual(first.code, 0, first.output)
+        assert.include(first.output, "finished: 1000 rows")
+        const again = await run("job.ts", directory)
+        assert.include(again.output, "nothing-to-do: 0 rows")
+        const { rows } = await client.execute("SELECT count(*) AS n FROM weather.by_station")
+        assert.strictEqual(Number(rows[0]!["n"]), 1000)
+      })
+    ))
+
+  it("the stream runs, and goes on where it was", () =>
+    inDirectory((directory) =>
+      withClient(async (client) => {
+        await client.execute(keyspace("numbers"))
+        await client.execute("DROP TABLE IF EXISTS numbers.squares")
+        await client.execute("DROP TABLE IF EXISTS flink_auxiliary.checkpoints_squares").catch(() => {})
+        await client.execute("CREATE TABLE numbers.squares (n int PRIMARY KEY, square bigint)")
+        const first = await run("stream.ts", directory)
+        assert.strictEqual(first.code, 0, first.output)
+        assert.include(first.output, "{\"next\":10000}")
+        const { rows } = await client.execute("SELECT count(*) AS n FROM numbers.squares")
+        assert.strictEqual(Number(rows[0]!["n"]), 10_000)
+        const again = await run("stream.ts", directory)
+        assert.strictEqual(again.code, 0, again.output)
+      })
+    ))
+})
