@@ -71,6 +71,8 @@ export const make = Effect.fnUntraced(function*(
   yield* checkJob(fs, directory, options)
   yield* makeDirectory(fs, segments)
   yield* makeDirectory(fs, checkpoints)
+  // Also what a process before left without having synced it (job.json).
+  yield* syncDirectory(fs, directory)
 
   const createSegment = Effect.fnUntraced(function*(
     header: WalFormat.SegmentHeader

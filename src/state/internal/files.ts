@@ -48,18 +48,26 @@ export const writeDurably = Effect.fnUntraced(function*(
   yield* syncDirectory(fs, directory)
 })
 
+/** The parent of `/` is `/`, of `a` is `.`, and of `.` is `.`: both are where the way up ends. */
 const parentOf = (path: string): string => {
   const at = path.lastIndexOf("/")
   return at < 0 ? "." : at === 0 ? "/" : path.slice(0, at)
 }
 
-/** Makes a directory and what is missing above it, and makes each new name durable. */
+/**
+ * Makes a directory and what is missing above it, and makes each name durable. One that is there already is synced as
+ * well: a process that made it may have died before it did so, and everything below would go with it at a power loss.
+ */
 export const makeDirectory: (
   fs: FileSystem.FileSystem,
   directory: string
 ) => Effect.Effect<void, StateIoError> = Effect.fnUntraced(function*(fs, directory) {
-  if (yield* ioError("look at", directory)(fs.exists(directory))) return
   const parent = parentOf(directory)
+  if (yield* ioError("look at", directory)(fs.exists(directory))) {
+    // Directories far above may not be readable; those are not made by this library.
+    if (directory === parent) return
+    return yield* Effect.ignore(Effect.andThen(makeDirectory(fs, parent), syncDirectory(fs, parent)))
+  }
   yield* makeDirectory(fs, parent)
   // Another process may be making the same one: recursive creation does not mind.
   yield* ioError("create", directory)(fs.makeDirectory(directory, { recursive: true }))
