@@ -37,14 +37,16 @@ const chunks = (sizes: ReadonlyArray<number>, gap: Effect.Effect<unknown> = Effe
 /** Acknowledges barriers as a sink does, and gathers what came by. */
 const drain = Effect.fnUntraced(function*<E>(
   coordinator: CheckpointCoordinator["Service"],
-  elements: Stream.Stream<Element<number>, E>
+  elements: Stream.Stream<Element<number>, E>,
+  /** Turns that an element takes: a slow one makes the source wait, and barriers come while it does. */
+  turns = 0
 ) {
   const seen: Array<Element<number>> = []
   yield* Stream.runForEach(elements, (element) => {
     seen.push(element)
     return element._tag === "Barrier"
       ? coordinator.acknowledge({ subtask: 0, barrier: element, segment: null })
-      : Effect.void
+      : Effect.forEach(Array.from({ length: turns }), () => Effect.yieldNow, { discard: true })
   })
   return seen
 })
@@ -54,8 +56,12 @@ const Command = Schema.Literals(["chunk", "trigger"])
 describe("Barriers", () => {
   it.effect.prop(
     "a barrier's position and count are those of the records before it, whenever it is triggered",
-    { commands: Arbitrary.array(Arbitrary.schema(Command), { maxLength: 40 }), empty: Schema.Boolean },
-    ({ commands, empty }) =>
+    {
+      commands: Arbitrary.array(Arbitrary.schema(Command), { maxLength: 40 }),
+      empty: Schema.Boolean,
+      turns: Schema.Literals([0, 3, 20])
+    },
+    ({ commands, empty, turns }) =>
       Effect.gen(function*() {
         const coordinator = yield* start
         let i = 0
@@ -76,7 +82,8 @@ describe("Barriers", () => {
         )
         const seen = yield* drain(
           coordinator,
-          Stream.provideService(Barriers.inject(source), CheckpointCoordinator, coordinator)
+          Stream.provideService(Barriers.inject(source), CheckpointCoordinator, coordinator),
+          turns
         )
         let records = 0
         let lastId = 0

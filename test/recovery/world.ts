@@ -6,7 +6,7 @@
  * contents: the table is what applying each record once, in order, gives; each record was only ever written with one
  * timestamp; nothing was written before the ledger knew its checkpoint; the ledger never moved back; nothing is left.
  */
-import { Effect, Exit, Layer, Stream } from "effect"
+import { Effect, Exit, Layer, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
@@ -44,6 +44,8 @@ export interface Program {
   readonly faults: FaultRates
   readonly segmentBytesMax: number
   readonly pendingBytesMax: number
+  /** Repeat a request once only, so that sending fails and the job starts again. */
+  readonly impatient: boolean
 }
 
 export interface Outcome {
@@ -172,7 +174,8 @@ export const run = Effect.fnUntraced(function*(program: Program): Effect.fn.Retu
         query,
         requestsInFlightMax: 4,
         segmentBytesMax: program.segmentBytesMax,
-        pendingBytesMax: program.pendingBytesMax
+        pendingBytesMax: program.pendingBytesMax,
+        sendRetry: program.impatient ? Schedule.recurs(1) : undefined
       }
     })
   let deaths = 0

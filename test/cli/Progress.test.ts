@@ -1,0 +1,79 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Progress from "../../src/cli/Progress.ts"
+import * as StatusLine from "../../src/cli/StatusLine.ts"
+
+const at = (rowsRead: number, rowsCommitted: number, position: number | null) => ({
+  rowsRead,
+  rowsLogged: rowsRead,
+  rowsCommitted,
+  lastCheckpointId: 31,
+  pendingCheckpoints: rowsRead > rowsCommitted ? 3 : 0,
+  restarts: 0,
+  position,
+  total: position === null ? null : 2_000_000
+})
+
+describe("progress", () => {
+  it("formats a line", () => {
+    const format = Progress.makeFormatter({ pendingBefore: 0, windowMillis: 5000 })
+    format(at(0, 0, 0), 0)
+    assert.strictEqual(
+      format(at(1_240_000, 1_200_000, 1_240_000), 20_000),
+      "rows 1,240,000 (62%) · logged 1,240,000 · committed 1,200,000 · 60.0k/s · checkpoint 31 (3 pending) · " +
+        "lag 40,000 · eta 14 s"
+    )
+  })
+
+  it("the rate is of the window, the lag counts what earlier runs left", () => {
+    const format = Progress.makeFormatter({ pendingBefore: 500, windowMillis: 5000 })
+    format(at(0, 0, null), 0)
+    format(at(10_000, 9000, null), 1000)
+    format(at(10_000, 10_000, null), 6000)
+    assert.strictEqual(
+      format(at(10_000, 10_000, null), 11_000),
+      "rows 10,000 · logged 10,000 · committed 10,000 · 0/s · checkpoint 31 · lag 500"
+    )
+  })
+
+  it("formats rates and times", () => {
+    assert.deepStrictEqual([0, 820, 999.6, 48_240, 999_999].map(Progress.formatRate), [
+      "0/s",
+      "820/s",
+      "1.0k/s",
+      "48.2k/s",
+      "1.0M/s"
+    ])
+    assert.deepStrictEqual([0, 13.2, 190, 7500].map(Progress.formatTime), ["0 s", "14 s", "3 min 10 s", "2 h 5 min"])
+  })
+})
+
+describe("status line", () => {
+  const open = (stream: { readonly isTTY?: boolean; readonly columns?: number }, environment = {}) => {
+    const written: Array<string> = []
+    const line = StatusLine.make({ ...stream, write: (text) => written.push(text) }, environment)
+    return { line, written }
+  }
+
+  it("takes the live line away before a line is printed, and shows it again", () => {
+    const { line, written } = open({ isTTY: true, columns: 10 })
+    line.show("0123456789abc")
+    line.print("log")
+    line.show(null)
+    line.print("end")
+    assert.deepStrictEqual(written, ["\r\u001b[2K012345678", "\r\u001b[2Klog\n012345678", "\r\u001b[2K", "end\n"])
+  })
+
+  it("is never live without a terminal, with NO_COLOR, or on a dumb one", () => {
+    for (
+      const { line, written } of [
+        open({}),
+        open({ isTTY: true }, { NO_COLOR: "1" }),
+        open({ isTTY: true }, { TERM: "dumb" })
+      ]
+    ) {
+      line.show("x")
+      assert.isFalse(line.isLive)
+      assert.deepStrictEqual(written, [])
+    }
+  })
+})

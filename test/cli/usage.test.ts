@@ -1,0 +1,109 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { run } from "./commandFixture.ts"
+
+const query = ["--query", "INSERT INTO a.b (c) VALUES (?)"]
+const base = ["load", "x.ndjson", ...query, "--job", "j"]
+
+const mistakes: ReadonlyArray<{
+  readonly name: string
+  readonly args: ReadonlyArray<string>
+  readonly words: RegExp
+  readonly env?: NodeJS.ProcessEnv
+}> = [
+  { name: "an unknown flag", args: [...base, "--nope"], words: /--nope/ },
+  { name: "an unknown verb", args: ["unload"], words: /unload/ },
+  { name: "no file", args: ["load", ...query, "--job", "j"], words: /Missing required argument: file/ },
+  { name: "no query", args: ["load", "x", "--job", "j"], words: /--query/ },
+  { name: "no job", args: ["load", "x", ...query], words: /--job/ },
+  { name: "a job that can't be part of a table's name", args: [...base.slice(0, -1), "My-Job"], words: /My-Job/ },
+  { name: "a bad time", args: [...base, "--checkpoint-interval", "10s"], words: /"10s".*"10 seconds"/ },
+  { name: "a time of zero", args: [...base, "--checkpoint-timeout", "0 seconds"], words: /above 0/ },
+  { name: "a bad number", args: [...base, "--parallelism", "0"], words: /at least 1/ },
+  { name: "a bad choice", args: [...base, "--restart", "often"], words: /fixed-delay/ },
+  { name: "a bad consistency", args: [...base, "--consistency", "SOME"], words: /LOCAL_QUORUM/ },
+  { name: "a delimiter for NDJSON", args: [...base, "--delimiter", ";"], words: /--format csv/ },
+  {
+    name: "a number of another strategy",
+    args: [...base, "--restart-interval", "1 minute"],
+    words: /exponential.*--restart-interval/
+  },
+  { name: "a number out of range", args: [...base, "--restart-jitter", "2"], words: /jitterFactor.*between 0 and 1/ },
+  {
+    name: "a user without a password",
+    args: ["load", "FILE", ...base.slice(2), "--username", "me"],
+    words: /CASSANDRA_PASSWORD/
+  },
+  {
+    name: "a bad number in the environment",
+    args: base,
+    env: { EFFECT_CASSANDRA_PORT: "x" },
+    words: /--port.*EFFECT_CASSANDRA_PORT/
+  },
+  {
+    name: "a bad time in the environment",
+    args: base,
+    env: { EFFECT_CASSANDRA_SEND_RETRY: "x" },
+    words: /EFFECT_CASSANDRA_SEND_RETRY/
+  },
+  {
+    name: "a bad choice in the environment",
+    args: base,
+    env: { EFFECT_CASSANDRA_NULL: "x" },
+    words: /EFFECT_CASSANDRA_NULL/
+  },
+  {
+    name: "a bad boolean in the environment",
+    args: base,
+    env: { EFFECT_CASSANDRA_JSON: "x" },
+    words: /EFFECT_CASSANDRA_JSON/
+  },
+  {
+    name: "a bad option of the library",
+    args: ["load", "FILE", ...base.slice(2)],
+    env: { CASSANDRA_TLS: "x" },
+    words: /CASSANDRA_TLS/
+  }
+]
+
+describe.concurrent("usage", () => {
+  it.each(mistakes)("$name", async ({ args, env = {}, words }) => {
+    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-usage-"))
+    Fs.writeFileSync(`${directory}/here.ndjson`, "")
+    const ended = await run(args.map((arg) => arg === "FILE" ? "here.ndjson" : arg), { env, cwd: directory })
+    Fs.rmSync(directory, { recursive: true })
+    assert.strictEqual(ended.code, 64, ended.stderr)
+    assert.match(ended.stderr, words)
+    assert.match(ended.stderr, /^error: /)
+    assert.match(ended.stderr, /^See effect-cassandra.* --help\.\n$/m)
+    assert.isBelow(ended.stderr.trim().split("\n").length, 4)
+    assert.notMatch(ended.stderr, /^\s+at /m)
+    assert.strictEqual(ended.stdout, "")
+  })
+
+  it("help shows the examples before the flags, and every default", async () => {
+    const { code, stderr, stdout } = await run(["load", "--help"])
+    assert.strictEqual(code, 0)
+    assert.strictEqual(stderr, "")
+    assert.isBelow(stdout.indexOf("EXAMPLES"), stdout.indexOf("FLAGS"))
+    const flags = stdout.slice(stdout.indexOf("\nFLAGS"), stdout.indexOf("\nGLOBAL FLAGS")).split("\n").slice(2)
+    for (const flag of flags.filter((text) => text.trim() !== "")) {
+      assert.match(flag, /\(default: |\(required\)|--json|--take-over/)
+    }
+  })
+
+  it("--version prints the package's", async () => {
+    const { version } = JSON.parse(Fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+    const { code, stdout } = await run(["--version"])
+    assert.strictEqual(code, 0)
+    assert.strictEqual(stdout, `${version}\n`)
+  })
+
+  it("without a verb, it shows its help", async () => {
+    const { code, stdout } = await run([])
+    assert.strictEqual(code, 64)
+    assert.match(stdout, /load +Load a file/)
+  })
+})

@@ -1,0 +1,55 @@
+/**
+ * Crashes that need two processes: one that dies without the machine, one that goes on where it left off.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit } from "effect"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { manifest, open } from "./fixture.ts"
+
+/** An unreadable lock is looked at again after a moment; here that moment is over at once. */
+const impatient: Clock.Clock = {
+  currentTimeMillisUnsafe: () => 0,
+  currentTimeMillis: Effect.succeed(0),
+  currentTimeNanosUnsafe: () => 0n,
+  currentTimeNanos: Effect.succeed(0n),
+  monotonicTimeNanosUnsafe: () => 0n,
+  monotonicTimeNanos: Effect.succeed(0n),
+  sleep: () => Effect.void
+}
+
+describe("FileStateBackend, after a process was killed at any step of opening it", () => {
+  // Found by a random program: the killed process had made the directory and not yet synced its name, the next one saw
+  // that it was there, and a power loss after that took the directory with all that was synced in it.
+  for (const directory of ["/state", "/a/b/state"]) {
+    it.live(`what its successor completes survives a power loss (${directory})`, () =>
+      Effect.gen(function*() {
+        for (let step = 1;; step++) {
+          const disk = SimulatedDisk.make({ seed: step })
+          const first = disk.boot()
+          let steps = 0
+          disk.observe((at) =>
+            Effect.sync(() => {
+              if (at.process === first.id && ++steps === step) first.kill()
+            })
+          )
+          const opened = yield* first.run(Effect.scoped(open(directory)))
+          disk.observe(null)
+          const second = yield* disk.boot().run(Effect.scoped(Effect.gen(function*() {
+            const backend = yield* open(directory)
+            yield* backend.completeCheckpoint(manifest(1))
+          })))
+          assert.isTrue(second !== null && Exit.isSuccess(second))
+          disk.crash({ mode: "lost" })
+          const third = yield* disk.boot().run(
+            Effect.scoped(Effect.flatMap(open(directory), (backend) => backend.latestCheckpoint))
+          )
+          assert.strictEqual(
+            third !== null && Exit.isSuccess(third) ? third.value?.checkpointId : third,
+            1,
+            `killed at step ${step}`
+          )
+          if (opened !== null) return
+        }
+      }).pipe(Effect.provideService(Clock.Clock, impatient)))
+  }
+})
