@@ -69,7 +69,11 @@ export const makeDirectory: (
     return yield* Effect.ignore(Effect.andThen(makeDirectory(fs, parent), syncDirectory(fs, parent)))
   }
   yield* makeDirectory(fs, parent)
-  // Another process may be making the same one: recursive creation does not mind.
-  yield* ioError("create", directory)(fs.makeDirectory(directory, { recursive: true }))
+  // Another process may be making the same one. (Not `recursive`, which would not mind: where a file system refuses new
+  // names with ENOENT, as /proc does, Node's recursive creation never returns.)
+  yield* fs.makeDirectory(directory).pipe(
+    Effect.catchIf((error) => error.reason._tag === "AlreadyExists", () => Effect.void),
+    ioError("create", directory)
+  )
   yield* syncDirectory(fs, parent)
 })

@@ -1,0 +1,125 @@
+/**
+ * The command `effect-cassandra`: its verbs, its help, and its way to end.
+ *
+ * @since 0.1.0
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
+import type * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import type { HelpDoc } from "effect/cli/HelpDoc"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Fs from "node:fs"
+import Process from "node:process"
+import { exitCodes, resumeAdvice } from "./exitCode.ts"
+import { load } from "./load.ts"
+import * as Logger from "./logger.ts"
+import { describeDefect } from "./report.ts"
+import * as Signals from "./Signals.ts"
+import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const command = Command.make("effect-cassandra").pipe(
+  Command.withDescription("Exactly-once streams into Cassandra"),
+  Command.withSubcommands([load])
+)
+
+const version = (): string => {
+  // The package's root, from src/cli as well as from dist/cli.
+  const text = Fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+  return (JSON.parse(text) as { readonly version: string }).version
+}
+
+/** The library's help, with what people look for first: the examples. */
+const formatHelp = (doc: HelpDoc, colors: boolean): string => {
+  const { examples = [], ...rest } = doc
+  const standard = CliOutput.defaultFormatter({ colors }).formatHelpDoc({ ...rest, description: "" })
+  const bold = (text: string) => colors ? `\u001b[1m${text}\u001b[0m` : text
+  const sections = [`${bold("DESCRIPTION")}\n  ${doc.description}`]
+  if (examples.length > 0) {
+    const shown = examples.map((example) => `  # ${example.description ?? ""}\n  ${example.command}`)
+    sections.push(`${bold("EXAMPLES")}\n${shown.join("\n\n")}`)
+  }
+  return [...sections, standard].join("\n\n")
+}
+
+const presenter = (line: StatusLine): CliOutput.Presenter => ({
+  present: Effect.fnUntraced(function*(event) {
+    switch (event._tag) {
+      case "Help": {
+        const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+        return yield* Console.log(formatHelp(event.helpDoc, canColor))
+      }
+      case "InvalidInvocation": {
+        const path = event.commandPath.join(" ")
+        return line.print(`${event.errors.map(describeUsage).join("\n")}\nSee ${path} --help.`)
+      }
+      case "Version":
+        return yield* Console.log(event.version)
+    }
+  })
+})
+
+const describeUsage = (error: CliError.CliError): string => `error: ${error.message.replace(/\n\s*/g, " ").trim()}`
+
+/** Waits for what was written, then ends, whatever may still hold the event loop. */
+const end = (code: number): void => {
+  Process.stdout.write("", () => Process.stderr.write("", () => Process.exit(code)))
+  // A reader that does not read must not keep a finished process.
+  setTimeout(() => Process.exit(code), 2000)
+}
+
+/**
+ * Runs the command with these arguments and ends the process.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const main = (args: ReadonlyArray<string>): void => {
+  const line = makeStatusLine(Process.stderr, Process.env)
+  // A reader that went away (a closed terminal, `| head`) must not end the job without its last checkpoint.
+  for (const stream of [Process.stdout, Process.stderr]) stream.on("error", () => {})
+  const crash = (error: unknown) => {
+    line.show(null)
+    line.print(describeDefect(error, args.includes("debug")))
+    end(exitCodes.crashed)
+  }
+  Process.on("uncaughtException", crash)
+  Process.on("unhandledRejection", crash)
+
+  const giveUp = (detail: string) => {
+    line.show(null)
+    line.print(`stopped: ${detail}\n${resumeAdvice.yes}`)
+    Process.exit(exitCodes.interrupted)
+  }
+  const signals = Signals.listen(giveUp)
+
+  const services = Layer.mergeAll(
+    NodeServices.layer,
+    Logger.layer,
+    CliOutput.layerPresenter(presenter(line)),
+    Layer.succeed(Signals.Signals, signals)
+  ).pipe(Layer.provideMerge(Layer.succeed(StatusLine, line)))
+
+  Effect.runFork(
+    Command.runWith(command, { version: version() })(args).pipe(
+      Effect.as<number>(exitCodes.success),
+      // A bare command shows its help, and that is still not what was asked for.
+      Effect.catchTag("ShowHelp", () => Effect.succeed(exitCodes.usage)),
+      Effect.catchTag("Exit", ({ code }) => Effect.succeed(code)),
+      Effect.provide(services)
+    )
+  ).addObserver((exit) => {
+    if (Exit.isSuccess(exit)) return end(exit.value)
+    if (Cause.hasInterruptsOnly(exit.cause)) return end(exitCodes.interrupted)
+    crash(Cause.squash(exit.cause))
+  })
+}

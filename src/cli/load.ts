@@ -1,0 +1,258 @@
+/**
+ * `effect-cassandra load`: a file into a table, exactly once.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
+import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import * as Retry from "../checkpoint/Retry.ts"
+import type { JobHandle, JobSummary } from "../job/Job.ts"
+import * as Job from "../job/Job.ts"
+import * as CsvSource from "../source/CsvSource.ts"
+import * as NdjsonSource from "../source/NdjsonSource.ts"
+import type { Source } from "../source/Source.ts"
+import type { SourceError } from "../source/SourceError.ts"
+import * as FileStateBackend from "../state/FileStateBackend.ts"
+import { StateBackend } from "../state/StateBackend.ts"
+import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
+import * as Flag from "./flag.ts"
+import type { LoadOptions } from "./options.ts"
+import * as Options from "./options.ts"
+import * as Progress from "./Progress.ts"
+import { Exit, report } from "./report.ts"
+import { Signals } from "./Signals.ts"
+import { StatusLine } from "./StatusLine.ts"
+
+const makeSource = Effect.fnUntraced(function*(options: LoadOptions) {
+  const format = yield* Options.format(options)
+  const source: Source<object, SourceError, FileSystem.FileSystem> = format.kind === "csv"
+    ? yield* CsvSource.make(options.file, { delimiter: format.delimiter })
+    : yield* NdjsonSource.make(options.file)
+  return source
+})
+
+/** Rows that earlier runs logged, and that the ledger does not know to be in. */
+const pendingRows = Effect.gen(function*() {
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  let rows = 0
+  for (const { checkpointId, rows: ofSegment, subtask } of (yield* backend.latestCheckpoint)?.pending ?? []) {
+    if (!(yield* committer.isCheckpointCommitted(subtask, checkpointId))) rows += ofSegment
+  }
+  return rows
+})
+
+/** Everything up to the running job, in the order of what can be checked without asking anybody else. */
+const start = Effect.fnUntraced(function*(options: LoadOptions) {
+  const { job: jobId, uid } = options
+  const strategy = yield* Options.restartStrategy(options)
+  const signals = yield* Signals
+  // Somebody who wants it to end does not want it to begin again.
+  const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
+  const source = yield* makeSource(options)
+  const directory = Options.stateDirectory(options)
+  const backend = yield* FileStateBackend.make({
+    directory,
+    jobId,
+    uid,
+    retainedCheckpoints: options.retainedCheckpoints,
+    takeOver: options.takeOver
+  })
+  const sessionOptions = yield* Options.session(options)
+  const session = yield* CassandraSession.make(sessionOptions)
+  const checkpointSession = options.checkpointContactPoints === undefined
+    ? session
+    : yield* CassandraSession.make({
+      ...sessionOptions,
+      contactPoints: options.checkpointContactPoints,
+      localDataCenter: options.checkpointLocalDc,
+      keyspace: undefined
+    })
+  const committer = yield* CassandraCommitter.make(checkpointSession, {
+    jobId,
+    uid,
+    keyspace: options.checkpointKeyspace,
+    replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
+  })
+  yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${options.file} to ${session.describe}, state in ${directory}`)
+  const retry = Retry.exponential(options.sendRetry)
+  const services = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      Effect.provideService(StateBackend, backend),
+      Effect.provideService(CheckpointCommitter, committer),
+      Effect.provideService(CassandraSession.CassandraSession, session)
+    )
+  const pendingBefore = yield* services(pendingRows)
+  const handle = yield* services(Job.start({
+    source,
+    sink: {
+      query: options.query,
+      nulls: options.nulls,
+      requestsInFlightMax: options.requestsInFlight,
+      sendRetry: retry,
+      segmentBytesMax: options.segmentBytes,
+      pendingBytesMax: options.pendingBytes
+    },
+    parallelism: options.parallelism,
+    checkpoint: {
+      interval: options.checkpointInterval,
+      minPause: options.minPause,
+      timeout: options.checkpointTimeout,
+      maxConcurrent: options.maxConcurrent,
+      tolerableFailures: options.tolerableFailures,
+      commitRetry: retry
+    },
+    restart
+  }))
+  return { handle, pendingBefore }
+})
+
+/** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
+const untilEnd = Effect.fnUntraced(function*<E>(handle: JobHandle<E>, stopTimeout: Duration.Duration) {
+  const line = yield* StatusLine
+  const signals = yield* Signals
+  const stopping = Effect.gen(function*() {
+    const signal = yield* signals.first
+    line.print(`stopping: ${signal} was received, a last checkpoint is taken and committed (once more: end at once)`)
+    yield* handle.stop
+    const why = yield* Effect.raceFirst(
+      Effect.map(signals.second, (second) => `${second} was received again`),
+      Effect.as(
+        Effect.sleep(stopTimeout),
+        `the last checkpoint was not committed within ${Duration.format(stopTimeout)}`
+      )
+    )
+    const detail = `${why}. What was checkpointed is kept.`
+    yield* signals.hurry(detail)
+    return yield* new Interrupted({ detail })
+  })
+  return yield* Effect.raceFirst(handle.result, stopping)
+})
+
+/** The keys a script counts on come first, in this order. */
+const toJson = (summary: JobSummary): string => {
+  const {
+    checkpoints,
+    committed,
+    deadLetters,
+    epoch,
+    jobId,
+    outcome,
+    replayedCheckpoints,
+    restarts,
+    rows,
+    seconds,
+    uid
+  } = summary
+  return JSON.stringify({
+    rows,
+    committed,
+    checkpoints,
+    replayedCheckpoints,
+    deadLetters,
+    seconds,
+    restarts,
+    jobId,
+    epoch,
+    outcome,
+    uid
+  })
+}
+
+const toText = (summary: JobSummary, options: LoadOptions): string => {
+  const { checkpoints, committed, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
+  if (outcome === "nothing-to-do") {
+    return `nothing to do: all of ${options.file} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
+      `Another --job loads it again.`
+  }
+  const count = (value: number, noun: string) => `${Progress.formatCount(value)} ${noun}${value === 1 ? "" : "s"}`
+  return `${outcome}: ${count(rows, "row")} read, ${Progress.formatCount(committed)} committed, ` +
+    count(checkpoints, "checkpoint") +
+    (replayedCheckpoints > 0 ? `, ${Progress.formatCount(replayedCheckpoints)} replayed` : "") +
+    (restarts > 0 ? `, ${count(restarts, "restart")}` : "") +
+    ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
+}
+
+const run = Effect.fnUntraced(function*(options: LoadOptions) {
+  const line = yield* StatusLine
+  const signals = yield* Signals
+  const early = Effect.flatMap(signals.first, (signal) => {
+    const detail = `${signal} was received before the job began.`
+    return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
+  })
+  const summary = yield* Effect.scoped(Effect.gen(function*() {
+    const { handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+    const shown = Progress.display({
+      mode: options.progress,
+      progress: handle.progress,
+      pendingBefore,
+      windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
+    })
+    return yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
+  }))
+  line.print(toText(summary, options))
+  if (options.json) yield* Console.log(toJson(summary))
+  if (summary.outcome !== "stopped") return
+  line.print(resumeAdvice.yes)
+  return yield* new Exit({ code: exitCodes.interrupted })
+})
+
+/** `--log-level` wins; it is a flag of every command, so its variable is read here. */
+const withLogLevel = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
+  if (Option.isSome(yield* GlobalFlag.LogLevel)) return yield* self
+  const name = yield* Effect.orElseSucceed(Config.option(Config.String(Flag.variable("log-level"))), Option.none)
+  const level = LogLevel.values.find((value) => value.toLowerCase() === Option.getOrElse(name, () => "").toLowerCase())
+  return yield* level === undefined ? self : Effect.provideService(self, References.MinimumLogLevel, level)
+})
+
+/**
+ * The verb.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const load = Command.make("load", Options.load, (options) => withLogLevel(report(run(options)))).pipe(
+  Command.withShortDescription("Load a file into a table, exactly once"),
+  Command.withDescription(
+    `Load a file into a table, exactly once: each record ends up in it as if it had been written once, in order,
+  whatever dies in between. Run the same command again after any end, and it goes on where it was; when all is in,
+  it says that there is nothing to do.
+
+  Every flag can also be given as a variable, EFFECT_CASSANDRA_ and its name: EFFECT_CASSANDRA_LOCAL_DC for
+  --local-dc. The other variables of the library (CASSANDRA_TLS, CASSANDRA_REQUEST_TIMEOUT, ...) are read as well.
+  Times are written as "500 millis", "10 seconds", "5 minutes"; sizes are bytes.
+
+  Exit codes: 0 done, or nothing to do; 2 a record can't be loaded; 3 another failure; 4 interrupted; 5 a bug;
+  6 another process works on the job; 7 the state is corrupt or of another job; 64 usage.`
+  ),
+  Command.withExamples([
+    {
+      command:
+        `effect-cassandra load flights.ndjson --job flights --contact-points 127.0.0.1:9042 --local-dc datacenter1 \\
+    --query "INSERT INTO demo.flights (id, origin, delay) VALUES (?, ?, ?)"`,
+      description: "Load a file; the same command again resumes it"
+    },
+    {
+      command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\
+    --query "UPDATE zips SET city = :city WHERE zip = :zip_code" >summary.json`,
+      description: "CSV with a header, markers by name, the summary for a script"
+    },
+    {
+      command: `effect-cassandra load big.ndjson --job big --parallelism 4 --checkpoint-interval "5 seconds" \\
+    --restart fixed-delay --restart-attempts 10 --restart-delay "30 seconds" --query "..."`,
+      description: "Faster, with frequent checkpoints and a bounded number of restarts"
+    }
+  ])
+)
