@@ -46,12 +46,16 @@ interface Loading {
 
 /** One run of the command, as anybody would start it. */
 const load = (file: string, state: string, contactPoint: string): Loading => {
-  const child = ChildProcess.spawn(Process.execPath, [
-    ...[command, "load", file, "--query", query, "--contact-points", contactPoint, "--local-dc", "datacenter1"],
-    ...["--job", "flights", "--uid", "flights-sink", "--state", state, "--parallelism", flags.parallelism],
-    // Small and frequent checkpoints, so that every kill leaves something of each kind behind.
-    ...["--checkpoint-interval", "200 millis", "--segment-bytes", "262144", "--json"]
-  ], { stdio: ["ignore", "pipe", "pipe"] })
+  const child = ChildProcess.spawn(
+    Process.execPath,
+    [
+      [command, "load", file, "--query", query, "--contact-points", contactPoint, "--local-dc", "datacenter1"],
+      ["--job", "flights", "--uid", "flights-sink", "--state", state, "--parallelism", flags.parallelism],
+      // Small and frequent checkpoints, so that every kill leaves something of each kind behind.
+      ["--checkpoint-interval", "200 millis", "--segment-bytes", "262144", "--json"]
+    ].flat(),
+    { stdio: ["ignore", "pipe", "pipe"] }
+  )
   let ended = false
   let stdout = ""
   child.stdout.on("data", (data) => stdout += data)

@@ -89,6 +89,8 @@ export interface Outcome {
  */
 export interface CoordinatorStatus {
   readonly lastCompletedId: number
+  /** Records that the source gave up to the last completed checkpoint, over all runs. */
+  readonly records: number
   readonly completed: number
   readonly failed: number
   /** Checkpoints that are complete and not yet committed by all subtasks. */
@@ -461,7 +463,14 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
         pendingRows += handle.rows
         pendingBytes += handle.bytes
       }
-      return { lastCompletedId, ...counts, pendingCheckpoints: pendingCheckpoints(), pendingRows, pendingBytes }
+      return {
+        lastCompletedId,
+        records: lastManifest.records,
+        ...counts,
+        pendingCheckpoints: pendingCheckpoints(),
+        pendingRows,
+        pendingBytes
+      }
     })
   })
 })

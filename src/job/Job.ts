@@ -15,8 +15,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CassandraSession } from "../cassandra/CassandraSession.ts"
@@ -152,6 +154,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
   let everStarted = false
+  let isRunning = false
 
   const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
     Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
@@ -182,6 +185,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     const number = counts.runs++
     loggedBefore += logged()
     logged = () => 0
+    // Before anything is claimed: a statement that is refused disturbs no running process.
+    const sink = yield* Sink.open({ input: source.describe, ...options.sink })
     const running = yield* Recovery.start({
       parallelism,
       attempt: number,
@@ -194,11 +199,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     position = restored?.position ?? null
     recordsBefore ??= restored?.records ?? 0
     counts.rows = (restored?.records ?? 0) - recordsBefore
-    const sink = yield* Effect.provideService(
-      Sink.open({ input: source.describe, ...options.sink }),
-      CheckpointCoordinator,
-      running
-    )
     everStarted = true
     logged = () => sink.counters.logged
     const chunks = Stream.tap(source.read(position), (chunk) =>
@@ -230,7 +230,9 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.raceFirst(running.failure))
     yield* running.settleManifest
-    counts.checkpoints += (yield* running.status).completed
+    const { completed, records } = yield* running.status
+    counts.checkpoints += completed
+    counts.rows = records - recordsBefore
     const stopped = (yield* Deferred.isDone(stopRequested)) && !(yield* sourceEnded(backend))
     return yield* summary(stopped ? "stopped" : "finished", running.epoch)
   })).pipe(
@@ -243,14 +245,23 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     )
   )
 
-  const restarting = attempt.pipe(
-    Effect.tapError((error) =>
-      isRestartable(error) && everStarted ? Effect.logWarning(`The job failed: ${messageOf(error)}`) : Effect.void
-    ),
-    Effect.retry({
-      schedule: options.restart ?? RestartStrategy.exponentialDelay(),
-      while: (error) => everStarted && isRestartable(error)
-    })
+  const strategy = (options.restart ?? RestartStrategy.exponentialDelay()).pipe(
+    Schedule.tap(({ duration, input }) =>
+      Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${messageOf(input)}`)
+    )
+  )
+  const restarting = Effect.retry(
+    Effect.suspend(() => {
+      isRunning = true
+      return Effect.ensuring(attempt, Effect.sync(() => isRunning = false))
+    }),
+    { schedule: strategy, while: (error) => everStarted && isRestartable(error) }
+  )
+
+  /** A stop while nothing runs but the time to the next attempt needs no last checkpoint. */
+  const stoppedBetween = Effect.andThen(
+    Deferred.await(stopRequested),
+    Effect.suspend(() => isRunning || epoch === null ? Effect.never : summary("stopped", epoch))
   )
 
   yield* Effect.gen(function*() {
@@ -260,7 +271,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       yield* backend.sweep([])
       return yield* summary("nothing-to-do", last!.epoch)
     }
-    return yield* restarting
+    return yield* Effect.raceFirst(restarting, stoppedBetween)
   }).pipe(
     Effect.exit,
     Effect.flatMap((exit) => Deferred.done(done, exit)),

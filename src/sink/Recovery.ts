@@ -57,6 +57,8 @@ export const start = Effect.fnUntraced(function*(
         `each row is written again with a newer timestamp.`
     )
   }
+  // First, so that orphans never keep a full disk full.
+  yield* backend.sweep(restored?.pending ?? [])
   const coordinator = yield* Coordinator.make({
     jobId: backend.jobId,
     uid: backend.uid,
@@ -67,8 +69,7 @@ export const start = Effect.fnUntraced(function*(
     config: options.config,
     completeCheckpoint: backend.completeCheckpoint
   })
-  yield* backend.sweep(restored?.pending ?? [])
-  if (restored !== null) {
+  if (restored !== null && restored.records > 0) {
     const pending = restored.pending.filter((h) => h.checkpointId > (claim.ledger.get(h.subtask) ?? 0))
     const rows = pending.reduce((sum, handle) => sum + handle.rows, 0)
     yield* Effect.logInfo(

@@ -69,27 +69,15 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
 }
 
 /**
- * Checks and prepares the statement. Fails with `StatementRefused` if it can't be written exactly once, and with
- * `SinkMisuse` when checkpointing is switched off.
+ * Checks and prepares the statement; nothing is claimed, read or written. Fails with `StatementRefused` if it can't be
+ * written exactly once.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const open = Effect.fnUntraced(function*<A>(
   options: WriteAheadSinkOptions<A>
-): Effect.fn.Return<
-  OpenSink<A>,
-  CassandraError | SinkMisuse | StatementRefused,
-  CassandraSession | CheckpointCoordinator
-> {
-  const coordinator = yield* CheckpointCoordinator
-  if (!coordinator.enabled) {
-    return yield* new SinkMisuse({
-      reason: "checkpointing-disabled",
-      detail: "The write-ahead sink needs checkpointing: without it nothing would ever be sent. Give the job a " +
-        "CheckpointConfig, or write without a log."
-    })
-  }
+): Effect.fn.Return<OpenSink<A>, CassandraError | StatementRefused, CassandraSession> {
   const statement = yield* Statement.make(options.query)
   if (statement.params.length === 0) {
     return yield* new StatementRefused({
@@ -200,8 +188,18 @@ export const transform =
       )
     }))
 
+/** Opening the sink without checkpointing is an error, as in Flink. */
+const requireCheckpointing = Effect.flatMap(CheckpointCoordinator, ({ enabled }) =>
+  enabled ? Effect.void : Effect.fail(
+    new SinkMisuse({
+      reason: "checkpointing-disabled",
+      detail: "The write-ahead sink needs checkpointing: without it nothing would ever be sent. Give the job a " +
+        "CheckpointConfig, or write without a log."
+    })
+  ))
+
 /**
- * One subtask of a sink that several share.
+ * One subtask of a sink that several share. Fails with `SinkMisuse` when checkpointing is switched off.
  *
  * @category combinators
  * @since 0.1.0
@@ -220,6 +218,7 @@ export const subtask = <A, E, R>(
     SinkError,
     R | CheckpointCommitter | CheckpointCoordinator | StateBackend | Scope.Scope
   > {
+    yield* requireCheckpointing
     const out = yield* Queue.bounded<CommittedCheckpoint, E | SinkError | Cause.Done>(16)
     const running = yield* Subtask.make(sink, index, (committed) => Queue.offer(out, committed))
     yield* Effect.raceFirst(running.send, Effect.andThen(running.log(elements), Effect.never)).pipe(

@@ -146,7 +146,7 @@ export const make = Effect.fnUntraced(function*(
       names.flatMap((name) => {
         const match = manifestName.exec(name)
         return match ? [{ name, epoch: Number(match[1]), checkpointId: Number(match[2]) }] : []
-      }).sort(newestFirst)
+      }).toSorted(newestFirst)
   )
 
   const readManifest = Effect.fnUntraced(function*(

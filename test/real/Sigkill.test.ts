@@ -62,12 +62,12 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("SIGKILL of the comm
           }
           yield* fs.writeFileString(file, text)
           const args = [
-            ...[file, "--query", `INSERT INTO ${table} (id, seq, a, b) VALUES (?, ?, ?, ?)`],
-            ...["--contact-points", contactPoints.join(","), "--local-dc", localDataCenter, "--job", jobId],
-            ...["--checkpoint-keyspace", ledgerKeyspace, "--state", `${directory}/state`],
-            ...["--parallelism", String(parallelism), "--checkpoint-interval", "100 millis"],
-            ...["--segment-bytes", "262144", "--pending-bytes", "2097152", "--requests-in-flight", "8", "--json"]
-          ]
+            [file, "--query", `INSERT INTO ${table} (id, seq, a, b) VALUES (?, ?, ?, ?)`],
+            ["--contact-points", contactPoints.join(","), "--local-dc", localDataCenter, "--job", jobId],
+            ["--checkpoint-keyspace", ledgerKeyspace, "--state", `${directory}/state`],
+            ["--parallelism", String(parallelism), "--checkpoint-interval", "100 millis"],
+            ["--segment-bytes", "262144", "--pending-bytes", "2097152", "--requests-in-flight", "8", "--json"]
+          ].flat()
 
           /** Write times by key and sequence number, as first seen. */
           const seen = new Map<string, number>()

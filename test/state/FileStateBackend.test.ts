@@ -183,8 +183,8 @@ describe("FileStateBackend", () => {
       yield* Effect.scoped(open(directory))
       yield* Effect.scoped(open(directory))
       // A lock of a process that is no more (a pid that can't exist), of another boot, and an empty one.
-      const locks = (yield* fs.readDirectory(directory)).filter((name) => name.startsWith("lock."))
-      const n = Number(locks[0]!.slice(5))
+      const lock = (yield* fs.readDirectory(directory)).find((name) => name.startsWith("lock."))!
+      const n = Number(lock.slice(5))
       for (
         const content of [
           JSON.stringify({ pid: 2 ** 30, host: "", started: "", since: 0, released: false }),
