@@ -193,7 +193,7 @@ describe.concurrent("bad input", () => {
     const args = fixture.load(uid, fixture.write("refilled.ndjson", fixture.lines(uid, 5000)))
     const patient = args.map((arg) => arg === "--restart=none" ? "--restart=fixed-delay" : arg)
     const child = await start([...patient, "--restart-delay=1 second"], { fileBlocksMax: 100 })
-    await until(child, "a failure", () => child.stderr().includes("The job failed: Could not write"))
+    await until(child, "a failure", () => child.stderr().includes("starts again in 1s: Could not write"))
     child.kill("SIGINT")
     const ended = await child.ended
     assert.strictEqual(ended.code, 4, ended.stderr)
