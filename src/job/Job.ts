@@ -183,6 +183,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
 
   const attempt = Effect.scoped(Effect.gen(function*() {
     const number = counts.runs++
+    coordinator = null
     loggedBefore += logged()
     logged = () => 0
     // Before anything is claimed: a statement that is refused disturbs no running process.
@@ -241,6 +242,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         ? Effect.void
         : Effect.map(coordinator.status, (status) => {
           counts.checkpoints += status.completed
+          // What was read behind the last checkpoint is read again.
+          counts.rows = status.records - (recordsBefore ?? 0)
         })
     )
   )
