@@ -246,12 +246,14 @@ export const make = Effect.fnUntraced(function*(
   const claimEpoch = Effect.fnUntraced(function*(
     previous: number | null
   ): Effect.fn.Return<Claim, CommitterError | Fenced> {
-    // The answer to a claim may be lost: then it is in the table, with the token that tells whose it is.
-    const isOwn = (rows: Rows) => rows.get(ownerRow) === token && (rows.get(epochRow) ?? 0) > (previous ?? 0)
+    // The answer to a claim may be lost: then it is in the table, with the token that tells whose it is, and is newer
+    // than any that this committer knows of.
+    const isOwn = (rows: Rows) =>
+      rows.get(ownerRow) === token && (rows.get(epochRow) ?? 0) > Math.max(previous ?? 0, epoch)
     let rows = yield* read
     while (!isOwn(rows)) {
       const current = rows.get(epochRow) ?? null
-      if (previous !== null && current !== previous) {
+      if (previous !== null && current !== previous && rows.get(ownerRow) !== token) {
         return yield* new Fenced({ ledger: describe, epoch: previous, currentEpoch: current })
       }
       const next = BigInt((current ?? 0) + 1)

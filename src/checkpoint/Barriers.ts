@@ -28,6 +28,9 @@ export interface PositionedChunk<A> {
 /** Chunks read ahead of the pipeline. */
 const readAheadChunks = 2
 
+/** Between a last checkpoint that failed and the next try. */
+const lastCheckpointPause = "1 second"
+
 /**
  * The elements of `chunks` with a barrier between two chunks whenever the coordinator triggers one, also while no
  * record comes. When the chunks end, or a stop is requested, a last checkpoint is taken, and the stream ends once it is
@@ -79,12 +82,15 @@ export const inject = <A, E, R>(
         Effect.raceFirst(Effect.as(coordinator.awaitStop, false)),
         Effect.raceFirst(answerTriggers)
       )
+      // Nobody answers triggers from here on: one that went unanswered would expire, and count as a failure.
+      yield* coordinator.stop
       // A last checkpoint that fails is tried again as long as the coordinator tolerates it.
-      let outcome = { completed: false }
-      while (!outcome.completed) {
+      while (true) {
         const id = yield* coordinator.begin
         yield* offerBarrier(id, finished)
-        outcome = yield* coordinator.awaitOutcome(id)
+        const { completed } = yield* coordinator.awaitOutcome(id)
+        if (completed) break
+        yield* Effect.sleep(lastCheckpointPause)
       }
       yield* Queue.end(queue)
     }).pipe(

@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -128,7 +128,7 @@ export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator
   readonly awaitOutcome: (checkpointId: number) => Effect.Effect<Outcome>
   /** Back-pressure: a subtask waits for Cassandra (true) or goes on (false). An expiry meanwhile counts as no failure. */
   readonly setBackPressured: (subtask: number, waiting: boolean) => Effect.Effect<void>
-  /** Asks the source to end with a last checkpoint. */
+  /** No trigger comes any more, and the source is asked to end with a last checkpoint. */
   readonly stop: Effect.Effect<void>
   readonly awaitStop: Effect.Effect<void>
   /** Writes the last completed checkpoint again, without the segments that were committed since. */
@@ -205,11 +205,13 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   let maxTimestamp = Math.max(claim.maxTimestamp, restored?.maxTimestamp ?? 0)
   const counts = { completed: 0, failed: 0, committedRows: 0 }
 
-  const failWith = (error: CoordinatorError) =>
+  /** Whatever ends a loop, a defect included, ends the run: a loop that is gone in silence would leave it hanging. */
+  const failCause = (cause: Cause.Cause<CoordinatorError>) =>
     Effect.andThen(
-      Deferred.fail(failure, error),
-      Effect.forEach(notifications, (queue) => Queue.fail(queue, error), { discard: true })
+      Deferred.failCause(failure, cause),
+      Effect.forEach(notifications, (queue) => Queue.failCause(queue, cause), { discard: true })
     )
+  const failWith = (error: CoordinatorError) => failCause(Cause.fail(error))
 
   const pendingOf = (upTo: number): Array<SegmentHandle> =>
     [...sealed.values()].filter((handle) => handle.checkpointId <= upTo)
@@ -347,7 +349,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
           ? Effect.andThen(Metric.update(Metrics.commitRetries, 1), outage.failed(error.message))
           : Effect.void
       ),
-      Effect.retry(config.commitRetry),
+      Effect.retry({ schedule: config.commitRetry, while: (error) => error.isRetryable }),
       Effect.tap(outage.succeeded)
     )
 
@@ -384,7 +386,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   })
 
   const forkLoop = (loop: Effect.Effect<void, CoordinatorError>) =>
-    Effect.forever(loop).pipe(Effect.catch(failWith), Effect.forkIn(scope))
+    Effect.forever(loop).pipe(Effect.catchCause(failCause), Effect.forkIn(scope))
 
   // The first manifest of this epoch: from now on nothing that a superseded process writes is the newest.
   const adopted: Manifest = {
@@ -408,7 +410,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   yield* forkLoop(completeLoop)
   yield* forkLoop(publishLoop)
   yield* forkLoop(commitLoop)
-  if (options.config !== null) yield* Effect.forkIn(triggerLoop, scope)
+  if (options.config !== null) yield* triggerLoop.pipe(Effect.catchCause(failCause), Effect.forkIn(scope))
 
   return CheckpointCoordinator.of({
     epoch,

@@ -17,6 +17,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -154,7 +155,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
   let everStarted = false
-  let isRunning = false
+  /** Open from a failure to the next attempt. */
+  const waiting = yield* Latch.make(false)
 
   const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
     Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
@@ -181,9 +183,19 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     return Option.isNone(more)
   })
 
+  /** Adds what the attempt that ends has done. What was read behind its last checkpoint is read again. */
+  const settleCounts = Effect.suspend(() => {
+    const ended = coordinator
+    coordinator = null
+    return ended === null ? Effect.void : Effect.map(ended.status, (status) => {
+      counts.checkpoints += status.completed
+      counts.committed += status.committedRows
+      counts.rows = status.records - (recordsBefore ?? 0)
+    })
+  })
+
   const attempt = Effect.scoped(Effect.gen(function*() {
     const number = counts.runs++
-    coordinator = null
     loggedBefore += logged()
     logged = () => 0
     // Before anything is claimed: a statement that is refused disturbs no running process.
@@ -222,8 +234,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
           Stream.provideService(CheckpointCoordinator, running),
           Stream.runForEach((committed) =>
             Effect.sync(() => {
-              if (committed.skipped) return
-              counts.committed += committed.rows
               if (committed.replayed) counts.replayed.add(committed.checkpointId)
             })
           )
@@ -231,53 +241,44 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.raceFirst(running.failure))
     yield* running.settleManifest
-    const { completed, records } = yield* running.status
-    counts.checkpoints += completed
-    counts.rows = records - recordsBefore
+    yield* settleCounts
     const stopped = (yield* Deferred.isDone(stopRequested)) && !(yield* sourceEnded(backend))
     return yield* summary(stopped ? "stopped" : "finished", running.epoch)
   })).pipe(
-    Effect.onError(() =>
-      coordinator === null
-        ? Effect.void
-        : Effect.map(coordinator.status, (status) => {
-          counts.checkpoints += status.completed
-          // What was read behind the last checkpoint is read again.
-          counts.rows = status.records - (recordsBefore ?? 0)
-        })
-    )
+    Effect.onError(() => settleCounts)
   )
 
   const strategy = (options.restart ?? RestartStrategy.exponentialDelay()).pipe(
     Schedule.tap(({ duration, input }) =>
-      Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${messageOf(input)}`)
+      Effect.andThen(
+        Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${messageOf(input)}`),
+        waiting.open
+      )
     )
   )
   const restarting = Effect.retry(
-    Effect.suspend(() => {
-      isRunning = true
-      return Effect.ensuring(attempt, Effect.sync(() => isRunning = false))
-    }),
+    Effect.andThen(waiting.close, attempt),
     { schedule: strategy, while: (error) => everStarted && isRestartable(error) }
   )
 
   /** A stop while nothing runs but the time to the next attempt needs no last checkpoint. */
-  const stoppedBetween = Effect.andThen(
-    Deferred.await(stopRequested),
-    Effect.suspend(() => isRunning || epoch === null ? Effect.never : summary("stopped", epoch))
+  const stoppedBetween = Deferred.await(stopRequested).pipe(
+    Effect.andThen(waiting.await),
+    Effect.andThen(Effect.suspend(() => summary("stopped", epoch ?? 0)))
   )
 
+  // A Scope that closes first ends the job, maybe before it began: nobody may wait for a result that never comes.
+  yield* Effect.addFinalizer(() => Deferred.interrupt(done))
   yield* Effect.gen(function*() {
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
-      yield* backend.sweep([])
+      yield* backend.sweep([], last!.epoch)
       return yield* summary("nothing-to-do", last!.epoch)
     }
     return yield* Effect.raceFirst(restarting, stoppedBetween)
   }).pipe(
-    Effect.exit,
-    Effect.flatMap((exit) => Deferred.done(done, exit)),
+    Effect.onExit((exit) => Deferred.done(done, exit)),
     Effect.forkScoped
   )
 
@@ -289,7 +290,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       return {
         rowsRead: counts.rows,
         rowsLogged: loggedBefore + logged(),
-        rowsCommitted: counts.committed,
+        rowsCommitted: counts.committed + (status?.committedRows ?? 0),
         lastCheckpointId: status?.lastCompletedId ?? 0,
         pendingCheckpoints: status?.pendingCheckpoints ?? 0,
         restarts: Math.max(0, counts.runs - 1),

@@ -52,8 +52,11 @@ export interface BatchWriter {
   readonly send: <E>(
     origin: RowsOrigin,
     blocks: Stream.Stream<ReadonlyArray<LoggedRow>, E>
-  ) => Effect.Effect<void, E | RowRefused | SendFailed>
+  ) => Effect.Effect<void, E | CassandraError | RowRefused | SendFailed>
 }
+
+/** Refusals of other kinds (no permission, a closed session) would be the same for every part of a batch. */
+const isAboutRows = ({ reason }: CassandraError): boolean => reason._tag === "InvalidQuery" || reason._tag === "Encode"
 
 const timestampBuffer = (timestamp: number): Buffer => {
   const buffer = Buffer.allocUnsafe(8)
@@ -89,25 +92,29 @@ export const make = Effect.fnUntraced(function*(
   const write = (
     origin: RowsOrigin,
     rows: ReadonlyArray<LoggedRow>
-  ): Effect.Effect<void, RowRefused | SendFailed> =>
+  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> =>
     attempt(rows).pipe(
       Effect.tapError((error) =>
         error.isRetryable
           ? Effect.andThen(Metric.update(Metrics.sendRetries, 1), outage.failed(error.message))
           : Effect.void
       ),
-      Effect.retry(sendRetry),
+      Effect.retry({ schedule: sendRetry, while: (error) => error.isRetryable }),
       Effect.tap(outage.succeeded),
       Effect.catch((error) => {
         if (error.isRetryable) {
           const { checkpointId } = origin
           return Effect.fail(new SendFailed({ checkpointId, detail: error.message, cause: error }))
         }
+        if (!isAboutRows(error)) return Effect.fail(error)
         return rows.length > 1 ? split(origin, rows) : Effect.fail(refused(origin, rows[0]!, error))
       })
     )
 
-  const split = (origin: RowsOrigin, rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, RowRefused | SendFailed> => {
+  const split = (
+    origin: RowsOrigin,
+    rows: ReadonlyArray<LoggedRow>
+  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> => {
     const half = rows.length >> 1
     return Effect.gen(function*() {
       // Both halves are tried, so that everything but the refused row is in the table.

@@ -58,7 +58,7 @@ export const start = Effect.fnUntraced(function*(
     )
   }
   // First, so that orphans never keep a full disk full.
-  yield* backend.sweep(restored?.pending ?? [])
+  yield* backend.sweep(restored?.pending ?? [], claim.epoch)
   const coordinator = yield* Coordinator.make({
     jobId: backend.jobId,
     uid: backend.uid,

@@ -26,7 +26,7 @@ export interface SinkStatement {
   readonly timestampIndex: number
   /** The user's markers, in order. */
   readonly params: ReadonlyArray<Param>
-  /** Which of `params` make the partition key. */
+  /** Which of `params` make the partition key; empty when they do not tell it, and then all rows have one subtask. */
   readonly partitionKeys: ReadonlyArray<number>
   /** What a segment's header says about its rows. */
   readonly logged: LoggedStatement
@@ -83,12 +83,17 @@ export const make = Effect.fnUntraced(function*(
     const isKey = column !== undefined && (column.kind === "partition_key" || column.kind === "clustering")
     return { name: param.name, type: param.type, isKey }
   })
+  // Two markers for a column of the partition key (IN): a row is of several partitions, which no subtask owns alone.
+  const keyMarkers = statement.markers.filter(({ column }) =>
+    column !== null && columns.get(column)?.kind === "partition_key"
+  )
+  const isOnePartition = new Set(keyMarkers.map(({ column }) => column)).size === keyMarkers.length
   return {
     query: statement.cql,
     cql,
     timestampIndex,
     params,
-    partitionKeys: prepared.partitionKeys.map(indexWithout),
+    partitionKeys: isOnePartition ? prepared.partitionKeys.map(indexWithout) : [],
     logged: { query: statement.cql, columns: params.map(describeParam) }
   }
 })

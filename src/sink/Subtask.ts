@@ -11,6 +11,7 @@ import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { CommitterError } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CoordinatorError, Notification } from "../checkpoint/CheckpointCoordinator.ts"
@@ -97,7 +98,7 @@ export interface RunningSubtask {
   /** Sends complete checkpoints in order; ends when `log` has ended and nothing is pending. */
   readonly send: Effect.Effect<
     void,
-    WalError | RowRefused | SendFailed | CoordinatorError | CommitterError | SinkMisuse
+    CassandraError | WalError | RowRefused | SendFailed | CoordinatorError | CommitterError | SinkMisuse
   >
 }
 
@@ -230,7 +231,7 @@ export const make = Effect.fnUntraced(function*<A>(
   /** `sendValues`: all rows of a sealed segment, each request retried on the sink's schedule. */
   const sendValues = Effect.fnUntraced(function*(
     segment: SegmentHandle
-  ): Effect.fn.Return<void, WalError | RowRefused | SendFailed | SinkMisuse, Scope.Scope> {
+  ): Effect.fn.Return<void, CassandraError | WalError | RowRefused | SendFailed | SinkMisuse, Scope.Scope> {
     const opened = yield* backend.openSegment(segment)
     yield* sameStatement(sink.statement.logged, opened.header.statements, segment)
     const rows = Stream.mapEffect(opened.blocks, (block): Effect.Effect<ReadonlyArray<LoggedRow>, StateCorrupt> => {

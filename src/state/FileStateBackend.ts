@@ -49,6 +49,7 @@ export interface FileStateBackendOptions {
 const JobFile = Schema.fromJsonString(Schema.Struct({ format: Schema.Int, jobId: Schema.String, uid: Schema.String }))
 const decodeManifest = Schema.decodeUnknownResult(Manifest)
 const manifestName = /^e(\d+)-c(\d+)\.manifest$/
+const epochOf = (name: string): number => Number(/^e(\d+)-/.exec(name)?.[1] ?? 0)
 
 /**
  * Opens (or makes) the directory, locks it for this process, and checks that it belongs to this job.
@@ -188,11 +189,14 @@ export const make = Effect.fnUntraced(function*(
       yield* writeDurably(fs, checkpoints, name, WalFormat.encodeJson("manifest", manifest))
       for (const old of (yield* listManifests).slice(retained)) yield* removeQuietly(`${checkpoints}/${old.name}`)
     }),
+    // One that is listed may be removed before it is read, by a process that does not know yet that it is superseded.
     latestCheckpoint: Effect.flatMap(
       listManifests,
-      (all) => all.length === 0 ? Effect.succeed(null) : readManifest(all[0]!.name, all[0]!.checkpointId)
+      ([newest]) => newest === undefined ? Effect.succeed(null) : readManifest(newest.name, newest.checkpointId)
+    ).pipe(
+      Effect.retry({ times: 3, while: (error) => error._tag === "StateIoError" && error.code === "ENOENT" })
     ),
-    sweep: Effect.fnUntraced(function*(keep) {
+    sweep: Effect.fnUntraced(function*(keep, epoch) {
       const kept = new Set(keep.map((handle) => handle.name))
       const manifests = yield* listManifests
       for (const { checkpointId, name } of manifests.slice(0, retained)) {
@@ -200,16 +204,17 @@ export const make = Effect.fnUntraced(function*(
       }
       const swept: { -readonly [key in keyof Sweep]: number } = { segments: 0, manifests: 0, temporary: 0 }
       for (const name of yield* ioError("list", segments)(fs.readDirectory(segments))) {
-        if (kept.has(name)) continue
+        if (kept.has(name) || epochOf(name) > epoch) continue
         swept.segments++
         yield* removeQuietly(`${segments}/${name}`)
       }
-      for (const { name } of manifests.slice(retained)) {
+      for (const { epoch: ofManifest, name } of manifests.slice(retained)) {
+        if (ofManifest > epoch) continue
         swept.manifests++
         yield* removeQuietly(`${checkpoints}/${name}`)
       }
       for (const name of yield* ioError("list", checkpoints)(fs.readDirectory(checkpoints))) {
-        if (!name.endsWith(".tmp")) continue
+        if (!name.endsWith(".tmp") || epochOf(name) > epoch) continue
         swept.temporary++
         yield* removeQuietly(`${checkpoints}/${name}`)
       }

@@ -91,6 +91,9 @@ export const make = (options: {
     discardSegment: (handle) => Effect.sync(() => discard(handle.name)),
     completeCheckpoint: (manifest) =>
       Effect.sync(() => {
+        const { checkpointId, epoch } = manifest
+        const same = store.manifests.findIndex((old) => old.epoch === epoch && old.checkpointId === checkpointId)
+        if (same >= 0) store.manifests.splice(same, 1)
         store.manifests.push(manifest)
         store.manifests.sort(newestFirst)
         store.manifests.length = Math.min(store.manifests.length, retained)

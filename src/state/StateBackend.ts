@@ -88,6 +88,9 @@ export class StateBackend extends Context.Service<StateBackend, {
   readonly completeCheckpoint: (manifest: Manifest) => Effect.Effect<void, WalError>
   /** The newest completed checkpoint by (epoch, id), or null. */
   readonly latestCheckpoint: Effect.Effect<Manifest | null, WalError>
-  /** Removes everything that belongs to neither a retained checkpoint nor `keep`. Only the holder of the epoch calls it. */
-  readonly sweep: (keep: ReadonlyArray<SegmentHandle>) => Effect.Effect<Sweep, WalError>
+  /**
+   * Removes everything of this epoch and earlier ones that belongs to neither a retained checkpoint nor `keep`. What a
+   * later epoch has written is not touched: the caller may have been superseded without knowing it yet.
+   */
+  readonly sweep: (keep: ReadonlyArray<SegmentHandle>, epoch: number) => Effect.Effect<Sweep, WalError>
 }>()("effect-cassandra/StateBackend") {}

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Queue } from "effect"
+import { Effect, Exit, Fiber, Option, Queue, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { CheckpointCommitter, makeMemory, makeMemoryLedger } from "../../src/checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../../src/checkpoint/CheckpointConfig.ts"
@@ -290,6 +290,31 @@ describe("CheckpointCoordinator", () => {
         yield* acknowledge(0, id)
         const error = yield* Effect.flip(coordinator.failure)
         assert.include(error.message, "disk full")
+      }))
+
+    it.effect("a defect ends the run instead of leaving it hanging", () =>
+      Effect.gen(function*() {
+        let broken = false
+        const { acknowledge, coordinator } = yield* start({
+          completeCheckpoint: () => Effect.suspend(() => broken ? Effect.die("a bug") : Effect.void)
+        })
+        broken = true
+        yield* acknowledge(0, yield* coordinator.begin)
+        const exit = yield* Effect.exit(coordinator.failure)
+        assert.include(JSON.stringify(exit), "a bug")
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.forever(Queue.take(coordinator.notifications(0))))))
+      }))
+
+    it.effect("a ledger that refuses is not asked again by a schedule that would", () =>
+      Effect.gen(function*() {
+        const ledger = makeMemoryLedger()
+        const { acknowledge, coordinator } = yield* start({
+          ledger,
+          config: { commitRetry: Schedule.spaced("1 second") }
+        })
+        yield* makeMemory(ledger).claimEpoch(null)
+        yield* acknowledge(0, yield* coordinator.begin)
+        assert.strictEqual((yield* Effect.flip(coordinator.failure))._tag, "Fenced")
       }))
 
     it.effect("a superseded coordinator publishes nothing and tells its subtasks so", () =>

@@ -2,7 +2,7 @@
  * A job's life besides its rows, on a simulated Cassandra and virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
@@ -123,6 +123,92 @@ describe("Job", () => {
       }))
       const summary = yield* Effect.provide(session, process())
       assert.strictEqual(summary.outcome, "stopped")
+    }))
+
+  it.effect("a stop while Cassandra is away ends the job once its attempt has failed", () =>
+    Effect.gen(function*() {
+      const { cluster, process } = yield* world()
+      const session = Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({
+          source: endless,
+          checkpoint: { interval: "1 second", commitRetry: Schedule.recurs(0) },
+          restart: RestartStrategy.fixedDelay({ attempts: 1_000_000, delay: "1 second" }),
+          sink: { query, sendRetry: Schedule.recurs(0) }
+        })
+        yield* pass(1000)
+        cluster.setOutage(true)
+        yield* handle.stop
+        return yield* end(yield* Effect.forkChild(handle.result))
+      }))
+      assert.strictEqual((yield* Effect.provide(session, process())).outcome, "stopped")
+    }))
+
+  it.effect("sending the last rows may take longer than a checkpoint", () =>
+    Effect.gen(function*() {
+      const { process, written } = yield* world({
+        onRequest: ({ kind, statements }) =>
+          kind === "batch" && statements.some((cql) => cql.includes("sim.t"))
+            ? { _tag: "Slow", beforeMillis: 5000, afterMillis: 5000 }
+            : null
+      })
+      const fiber = yield* Job.run({
+        source: IterableSource.fromIterable(rows(100)),
+        checkpoint: { interval: "1 second", timeout: "2 seconds", tolerableFailures: 0 },
+        restart: RestartStrategy.none,
+        sink: { query, requestsInFlightMax: 1 }
+      }).pipe(Effect.provide(process()), Effect.forkChild)
+      const summary = yield* end(fiber)
+      assert.deepStrictEqual([summary.committed, summary.restarts], [100, 0])
+      assert.isAbove(summary.seconds, 60)
+      assert.strictEqual(yield* written, 100)
+    }))
+
+  it.effect("a second run on the same services is an epoch of its own", () =>
+    Effect.gen(function*() {
+      let refusing = true
+      const { process, written } = yield* world({
+        onRequest: ({ kind, statements }) =>
+          refusing && kind === "batch" && statements.some((cql) => cql.includes("sim.t"))
+            ? { _tag: "Unavailable" }
+            : null
+      })
+      const run = (count: number) =>
+        Job.run({
+          source: IterableSource.fromIterable(rows(count), { chunkSize: 10 }),
+          restart: RestartStrategy.none,
+          sink: { query, sendRetry: Schedule.recurs(0) }
+        })
+      const both = Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(run(100)))._tag, "SendFailed")
+        refusing = false
+        return yield* run(200)
+      })
+      const summary = yield* end(yield* Effect.forkChild(Effect.provide(both, process())))
+      assert.deepStrictEqual([summary.epoch, summary.committed], [2, 200])
+      assert.strictEqual(yield* written, 200)
+    }))
+
+  it.effect("whoever waits for the result hears of it when the Scope closes first", () =>
+    Effect.gen(function*() {
+      const { process } = yield* world()
+      const result = yield* Effect.scoped(Effect.map(
+        Job.start({ source: endless, sink: { query } }),
+        (handle) => handle.result
+      )).pipe(Effect.provide(process()))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(result)))
+    }))
+
+  it.effect("a schedule that repeats everything does not repeat a row that is refused", () =>
+    Effect.gen(function*() {
+      const { process, written } = yield* world({ refuses: ({ row }) => row["id"] === 7 ? "no sevens" : null })
+      const fiber = yield* Job.run({
+        source: IterableSource.fromIterable(rows(20)),
+        restart: RestartStrategy.none,
+        sink: { query, sendRetry: Schedule.spaced("1 second") }
+      }).pipe(Effect.provide(process()), Effect.flip, Effect.forkChild)
+      const error = yield* end(fiber)
+      assert.isTrue(error._tag === "RowRefused" && error.place === 7 && error.detail.includes("no sevens"))
+      assert.isAtLeast(yield* written, 9, "what was beside it in its batch is in")
     }))
 
   it.effect("a statement that is refused claims nothing and is not tried again", () =>

@@ -93,6 +93,16 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("WriteAheadSink", (i
       assert.include(error.message, "rows, record at 42, column v")
     }))
 
+  it.effect("rows of several partitions each (IN) have one subtask, so that their order holds", () =>
+    Effect.gen(function*() {
+      const table = yield* makeTable("id int PRIMARY KEY, v int")
+      const keys = (query: string) =>
+        Effect.map(WriteAheadSink.open<Row>({ query }), ({ statement }) => statement.partitionKeys)
+      assert.deepStrictEqual(yield* keys(`UPDATE ${table} SET v = ? WHERE id IN (?, ?)`), [])
+      assert.deepStrictEqual(yield* keys(`UPDATE ${table} SET v = ? WHERE id = ?`), [1])
+      assert.deepStrictEqual(yield* keys(`INSERT INTO ${table} (v, id) VALUES (:v, :id)`), [1])
+    }))
+
   it.effect("what can't be written exactly once is refused when the sink opens, with every reason", () =>
     Effect.gen(function*() {
       const plain = yield* makeTable("id int PRIMARY KEY, v int, l list<int>, u uuid")

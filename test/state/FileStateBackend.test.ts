@@ -130,11 +130,23 @@ describe("FileStateBackend", () => {
       ]
       yield* backend.completeCheckpoint(manifest(1, [a]))
       yield* fs.writeFileString(`${directory}/checkpoints/e1-c9.manifest.tmp`, "half")
-      const swept = yield* backend.sweep([b!])
+      const swept = yield* backend.sweep([b!], 1)
       assert.deepStrictEqual(swept, { segments: 1, manifests: 0, temporary: 1 })
       assert.deepStrictEqual((yield* fs.readDirectory(`${directory}/segments`)).toSorted(), [a!.name, b!.name])
       assert.strictEqual((yield* readAll(backend, a)).length, 1)
       assert.strictEqual((yield* Effect.flip(readAll(backend, c)))._tag, "StateCorrupt")
+    })))
+
+  it.live("what a later epoch has written is not swept by one that was superseded", () =>
+    inDirectory(Effect.fnUntraced(function*(directory) {
+      const backend = yield* open(directory)
+      const newer = yield* backend.createSegment({ ...header(0), epoch: 2 })
+      yield* newer.append(rows(1), 1, 1)
+      const handle = yield* newer.seal(5)
+      const swept = yield* backend.sweep([], 1)
+      assert.deepStrictEqual(swept, { segments: 0, manifests: 0, temporary: 0 })
+      assert.strictEqual((yield* readAll(backend, handle)).length, 1)
+      assert.strictEqual((yield* backend.sweep([], 2)).segments, 1)
     })))
 
   it.live("after a failed write the segment is closed for good", () =>

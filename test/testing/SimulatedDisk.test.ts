@@ -702,7 +702,7 @@ const program = (promises: Promises) =>
     yield* complete(backend, promises, 2, [one, two])
     yield* complete(backend, promises, 3, [two])
     yield* backend.discardSegment(one)
-    yield* backend.sweep([])
+    yield* backend.sweep([], Number.MAX_SAFE_INTEGER)
   }))
 
 const makePromises = (): Promises => ({ acknowledged: null, attempted: null, rows: new Map() })
@@ -727,7 +727,7 @@ const brokenPromise = (disk: SimulatedDisk.SimulatedDisk, promises: Promises) =>
     })
     const wrong = yield* read()
     if (wrong !== null) return wrong
-    yield* backend.sweep([])
+    yield* backend.sweep([], Number.MAX_SAFE_INTEGER)
     const swept = yield* read()
     if (swept !== null) return `${swept} after a sweep`
     yield* complete(backend, { ...promises }, 9, latest?.pending ?? [], 2)
