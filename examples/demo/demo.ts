@@ -52,7 +52,7 @@ const load = (file: string, state: string, contactPoint: string): Loading => {
       [command, "load", file, "--query", query, "--contact-points", contactPoint, "--local-dc", "datacenter1"],
       ["--job", "flights", "--uid", "flights-sink", "--state", state, "--parallelism", flags.parallelism],
       // Small and frequent checkpoints, so that every kill leaves something of each kind behind.
-      ["--checkpoint-interval", "200 millis", "--segment-bytes", "262144", "--json"]
+      ["--checkpoint-interval", "200 millis", "--segment-bytes", "262144", "--pending-bytes", "1048576", "--json"]
     ].flat(),
     { stdio: ["ignore", "pipe", "pipe"] }
   )
@@ -101,7 +101,7 @@ const program = Effect.gen(function*() {
   // Cassandra dies between two kills of the loading process, or not at all where it is not ours.
   const serverKillAfter = server.kind === "external" ? -1 : between(1, killCount - 1)
   while (kills < killCount) {
-    yield* Effect.sleep(between(900, 1900))
+    yield* Effect.sleep(between(1200, 3000))
     if (loading.hasEnded()) break
     if (kills === serverKillAfter && serverKills === 0) {
       yield* say("SIGKILL to Cassandra; the load goes on and waits for it")
