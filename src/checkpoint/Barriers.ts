@@ -1,6 +1,10 @@
 /**
  * Puts the coordinator's barriers into a stream, and order-preserving operators that let them pass.
  *
+ * Other operators may stand between a source and a sink if they keep the order, drop no barrier and hold none back.
+ * `Stream.rechunk`, `Stream.grouped` and everything that gathers elements does hold them back: a checkpoint then waits
+ * for records that may never come.
+ *
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
