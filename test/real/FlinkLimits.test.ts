@@ -437,8 +437,8 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
             sink: { query: insert(table) }
           }).pipe(Effect.provide(services({ directory, jobId })))
         yield* run(1)
-        yield* fs.writeFileString(`${directory}/segments/e9-a0-s0-n0.wal`, "torn")
-        yield* fs.writeFileString(`${directory}/checkpoints/e9-c9.manifest.tmp`, "torn")
+        yield* fs.writeFileString(`${directory}/segments/e1-a7-s0-n0.wal`, "torn")
+        yield* fs.writeFileString(`${directory}/checkpoints/e1-c9.manifest.tmp`, "torn")
         yield* run(3)
         assert.deepStrictEqual(yield* fs.readDirectory(`${directory}/segments`), [])
         assert.strictEqual((yield* fs.readDirectory(`${directory}/checkpoints`)).length, 1)
