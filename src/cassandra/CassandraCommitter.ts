@@ -244,7 +244,8 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const claimEpoch = Effect.fnUntraced(function*(
-    previous: number | null
+    previous: number | null,
+    above = 0
   ): Effect.fn.Return<Claim, CommitterError | Fenced> {
     // The answer to a claim may be lost: then it is in the table, with the token that tells whose it is, and is newer
     // than any that this committer knows of.
@@ -256,7 +257,7 @@ export const make = Effect.fnUntraced(function*(
       if (previous !== null && current !== previous && rows.get(ownerRow) !== token) {
         return yield* new Fenced({ ledger: describe, epoch: previous, currentEpoch: current })
       }
-      const next = BigInt((current ?? 0) + 1)
+      const next = BigInt(Math.max(current ?? 0, above) + 1)
       yield* session.batch([
         current === null
           ? { cql: insert, params: [uid, epochRow, next] }

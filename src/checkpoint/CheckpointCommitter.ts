@@ -95,9 +95,10 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
   readonly createResource: Effect.Effect<void, CommitterError>
   /**
    * Supersedes every other process of this job. `previous` is the epoch this same process held before (a restart):
-   * then the claim only succeeds if no one else has claimed since, and fails with `Fenced` otherwise.
+   * then the claim only succeeds if no one else has claimed since, and fails with `Fenced` otherwise. The epoch is
+   * greater than `above` (default 0): a ledger that was lost must not give out epochs that the state already knows.
    */
-  readonly claimEpoch: (previous: number | null) => Effect.Effect<Claim, CommitterError | Fenced>
+  readonly claimEpoch: (previous: number | null, above?: number) => Effect.Effect<Claim, CommitterError | Fenced>
   /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
   readonly publishCheckpoint: (
     checkpointId: number,
@@ -161,13 +162,13 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
   return CheckpointCommitter.of({
     describe,
     createResource: Effect.void,
-    claimEpoch: (previous) =>
+    claimEpoch: (previous, above = 0) =>
       Effect.suspend(() => {
         // A claim of its own that led to nothing is no other process.
         if (previous !== null && ledger.epoch !== previous && ledger.epoch !== epoch) {
           return Effect.fail(new Fenced({ ledger: describe, epoch: previous, currentEpoch: ledger.epoch }))
         }
-        epoch = ++ledger.epoch
+        epoch = ledger.epoch = Math.max(ledger.epoch, above) + 1
         const { maxTimestamp, publishedCheckpointId } = ledger
         return Effect.succeed({ epoch, publishedCheckpointId, maxTimestamp, ledger: new Map(ledger.committed) })
       }),

@@ -48,8 +48,17 @@ export const start = Effect.fnUntraced(function*(
 > {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
-  const claim = yield* Effect.retry(committer.claimEpoch(options.previousEpoch), claimRetry)
-  const restored = yield* backend.latestCheckpoint
+  let claim = yield* Effect.retry(committer.claimEpoch(options.previousEpoch), claimRetry)
+  let restored = yield* backend.latestCheckpoint
+  // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
+  while (restored !== null && restored.epoch >= claim.epoch) {
+    yield* Effect.logWarning(
+      `The state in ${backend.describe} is of epoch ${restored.epoch}, but the ledger ${committer.describe} knew none ` +
+        `from ${claim.epoch} on: it was lost, or it is not the one the state was made with.`
+    )
+    claim = yield* Effect.retry(committer.claimEpoch(claim.epoch, restored.epoch), claimRetry)
+    restored = yield* backend.latestCheckpoint
+  }
   if (restored === null && claim.publishedCheckpointId > 0) {
     yield* Effect.logWarning(
       `The ledger ${committer.describe} knows checkpoints up to ${claim.publishedCheckpointId} of this job, but ` +

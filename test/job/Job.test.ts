@@ -163,6 +163,27 @@ describe("Job", () => {
       assert.strictEqual(yield* written, 100)
     }))
 
+  it.effect("a ledger that was lost goes on above the epochs that the state knows", () =>
+    Effect.gen(function*() {
+      const { cluster, process, store, written } = yield* world()
+      const run = (count: number) =>
+        Effect.flatMap(
+          Effect.forkChild(
+            Job.run({ source: IterableSource.fromIterable(rows(count)), sink: { query } }).pipe(
+              Effect.provide(process())
+            )
+          ),
+          end
+        )
+      yield* run(10)
+      assert.strictEqual((yield* run(20)).epoch, 2)
+      yield* cluster.session().query("DROP TABLE flink_auxiliary.checkpoints_job")
+      const third = yield* run(30)
+      assert.deepStrictEqual([third.epoch, third.rows, third.committed], [3, 10, 10])
+      assert.strictEqual(store.manifests[0]!.epoch, 3)
+      assert.strictEqual(yield* written, 30)
+    }))
+
   it.effect("a second run on the same services is an epoch of its own", () =>
     Effect.gen(function*() {
       let refusing = true
