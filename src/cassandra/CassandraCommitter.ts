@@ -290,6 +290,10 @@ export const make = Effect.fnUntraced(function*(
     describe,
     createResource,
     claimEpoch,
+    checkEpoch: Effect.flatMap(read, (rows) => {
+      const currentEpoch = rows.get(epochRow) ?? null
+      return currentEpoch === epoch ? Effect.void : Effect.fail(new Fenced({ ledger: describe, epoch, currentEpoch }))
+    }),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       raiseAll("publish the checkpoint", [[publishedRow, checkpointId], [timestampRow, maxTimestamp]]),
     commitCheckpoint: (subtask, checkpointId) => commitCheckpoints([{ subtask, checkpointId }]),

@@ -99,6 +99,8 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
    * greater than `above` (default 0): a ledger that was lost must not give out epochs that the state already knows.
    */
   readonly claimEpoch: (previous: number | null, above?: number) => Effect.Effect<Claim, CommitterError | Fenced>
+  /** Fails with `Fenced` if the epoch is no longer the newest. */
+  readonly checkEpoch: Effect.Effect<void, CommitterError | Fenced>
   /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
   readonly publishCheckpoint: (
     checkpointId: number,
@@ -172,6 +174,7 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
         const { maxTimestamp, publishedCheckpointId } = ledger
         return Effect.succeed({ epoch, publishedCheckpointId, maxTimestamp, ledger: new Map(ledger.committed) })
       }),
+    checkEpoch: asHolder(() => {}),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       asHolder(() => {
         ledger.publishedCheckpointId = Math.max(checkpointId, ledger.publishedCheckpointId)

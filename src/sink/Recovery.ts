@@ -66,8 +66,6 @@ export const start = Effect.fnUntraced(function*(
         `each row is written again with a newer timestamp.`
     )
   }
-  // First, so that orphans never keep a full disk full.
-  yield* backend.sweep(restored?.pending ?? [], claim.epoch)
   const coordinator = yield* Coordinator.make({
     jobId: backend.jobId,
     uid: backend.uid,
@@ -78,6 +76,9 @@ export const start = Effect.fnUntraced(function*(
     config: options.config,
     completeCheckpoint: backend.completeCheckpoint
   })
+  // Only now: the coordinator's first manifest is of this epoch. Before it, a superseded process could still complete a
+  // manifest that is the newest, of segments that were swept.
+  yield* backend.sweep(restored?.pending ?? [], claim.epoch)
   if (restored !== null && restored.records > 0) {
     const pending = restored.pending.filter((h) => h.checkpointId > (claim.ledger.get(h.subtask) ?? 0))
     const rows = pending.reduce((sum, handle) => sum + handle.rows, 0)

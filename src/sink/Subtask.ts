@@ -258,7 +258,10 @@ export const make = Effect.fnUntraced(function*<A>(
     if (segment !== null) {
       if (!skipped) {
         if (restored) yield* Metric.update(Metrics.replays, 1)
-        yield* Effect.scoped(sendValues(segment))
+        yield* Effect.scoped(sendValues(segment)).pipe(
+          // A successor sends and removes what this process still has before it: then it is fenced, nothing is corrupt.
+          Effect.catchTag("StateCorrupt", (error) => Effect.andThen(committer.checkEpoch, Effect.fail(error)))
+        )
         yield* coordinator.commit(lineage, checkpointId)
       }
       yield* backend.discardSegment(segment)

@@ -63,11 +63,17 @@ const signalReaches = (pid: number): boolean => {
 export const ProcessTable = Context.Reference<{
   readonly self: ProcessIdentity
   readonly isAlive: (other: ProcessIdentity) => boolean
+  /**
+   * Paths of the locks that this process holds. One of its own that is not among these was left by an attempt that
+   * failed to write or to release it, and must not keep the process out when it tries again.
+   */
+  readonly held: Set<string>
 }>("effect-cassandra/ProcessTable", {
   defaultValue: () => {
     const self = { pid: Process.pid, host: Os.hostname(), started: startTime(Process.pid) ?? "" }
     return {
       self,
+      held: new Set(),
       isAlive: (other) => {
         if (other.pid === self.pid) return other.started === self.started
         if (!signalReaches(other.pid)) return false
@@ -132,7 +138,9 @@ export const acquire = Effect.fnUntraced(function*(
     if (Option.isSome(holder)) {
       const { released, since, ...identity } = holder.value
       // Another host's processes can't be seen from here; after a crash its lock must not stop a successor for ever.
-      if (!released && identity.host === processes.self.host && processes.isAlive(identity)) {
+      const isOwn = identity.pid === processes.self.pid && identity.started === processes.self.started
+      const isHeld = isOwn ? processes.held.has(path(before)) : processes.isAlive(identity)
+      if (!released && identity.host === processes.self.host && isHeld) {
         return yield* locked(before, identity, since)
       }
     }
@@ -147,9 +155,14 @@ export const acquire = Effect.fnUntraced(function*(
         error.reason._tag === "AlreadyExists"
           ? Effect.fail(locked(mine, null, since))
           : ioError("lock", directory)(Effect.fail(error))
-      )
+      ),
+      Effect.tap(() => Effect.sync(() => processes.held.add(path(mine))))
     ),
-    () => Effect.ignore(fs.writeFileString(path(mine), content(true)))
+    () =>
+      Effect.andThen(
+        Effect.sync(() => processes.held.delete(path(mine))),
+        Effect.ignore(fs.writeFileString(path(mine), content(true)))
+      )
   )
   if ((yield* highest) !== mine) return yield* locked(mine + 1, null, since)
   for (const name of yield* ioError("list", directory)(fs.readDirectory(directory))) {

@@ -90,6 +90,9 @@ export const make = Effect.fnUntraced(function*(
     let first = 0
     let last = 0
     let failed: WalError | null = null
+    let isSealed = false
+    // Nobody knows of a segment that was never sealed; what a failed run leaves must not keep a full disk full.
+    yield* Scope.addFinalizer(scope, Effect.suspend(() => isSealed ? Effect.void : removeQuietly(path)))
 
     /** No retry on the same handle: after a failed write or fsync the state of the file is unknown. */
     const orClose = <A>(self: Effect.Effect<A, WalError>): Effect.Effect<A, WalError> =>
@@ -125,6 +128,7 @@ export const make = Effect.fnUntraced(function*(
         orClose(Effect.gen(function*() {
           yield* flush
           yield* ioError("sync", path)(file.sync)
+          isSealed = true
           yield* Scope.close(scope, Exit.void)
           yield* syncDirectory(fs, segments)
           return {

@@ -235,6 +235,7 @@ const bootOn = (machine: Machine): DiskProcess => {
   const self: ProcessIdentity = { pid: client.id, host: "simulated", started: String(client.id) }
   const table = {
     self,
+    held: new Set<string>(),
     isAlive: (other: ProcessIdentity) => Array.from(machine.clients).some((client) => client.id === other.pid)
   }
   return {

@@ -80,6 +80,7 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
           yield* Effect.flip(first.commitCheckpoint(0, 2)),
           yield* Effect.flip(first.commitCheckpoints([{ subtask: 1, checkpointId: 2 }])),
           yield* Effect.flip(first.publishCheckpoint(2, 6000)),
+          yield* Effect.flip(first.checkEpoch),
           yield* Effect.flip(first.claimEpoch(a.epoch))
         ]
         for (const error of refusals) {

@@ -53,3 +53,20 @@ describe("FileStateBackend, after a process was killed at any step of opening it
       }).pipe(Effect.provideService(Clock.Clock, impatient)))
   }
 })
+
+describe("FileStateBackend, when the lock can't be written", () => {
+  // Found by a random program.
+  it.live("the same process may try again, though the file is there", () =>
+    Effect.gen(function*() {
+      for (const outcome of ["none", "partial", "done"] as const) {
+        const disk = SimulatedDisk.make({
+          faults: [{ operation: "write", path: "lock.", code: "EIO", times: 1, outcome }]
+        })
+        const process = disk.boot()
+        const first = yield* process.run(Effect.scoped(open("/state")))
+        assert.isTrue(first !== null && Exit.isFailure(first))
+        const second = yield* process.run(Effect.scoped(open("/state")))
+        assert.isTrue(second !== null && Exit.isSuccess(second), outcome)
+      }
+    }).pipe(Effect.provideService(Clock.Clock, impatient)))
+})

@@ -149,6 +149,15 @@ describe("FileStateBackend", () => {
       assert.strictEqual((yield* backend.sweep([], 2)).segments, 1)
     })))
 
+  it.live("a segment that was never sealed goes with its Scope, and no other", () =>
+    inDirectory(Effect.fnUntraced(function*(directory, fs) {
+      const backend = yield* open(directory)
+      const kept = yield* Effect.scoped(sealed(backend, 0, 1, 1))
+      yield* Effect.scoped(Effect.flatMap(backend.createSegment(header(1)), (writer) => writer.append(rows(1), 1, 1)))
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(backend.createSegment(header(0)))))._tag, "StateIoError")
+      assert.deepStrictEqual(yield* fs.readDirectory(`${directory}/segments`), [kept.name])
+    })))
+
   it.live("after a failed write the segment is closed for good", () =>
     inDirectory((directory, fs) =>
       Effect.gen(function*() {
