@@ -1,0 +1,179 @@
+/**
+ * What must hold whatever happens, looked at from outside: in the requests that Cassandra gets, in its tables, in the
+ * files. It knows the program and nothing of how the library works, but for the ledger's table and the files' names.
+ *
+ * A *lineage* is what one state directory leads to: a machine that starts with an empty disk begins a new one, and loads
+ * the input again with newer timestamps. Within a lineage a record has one timestamp for ever.
+ */
+import type { Manifest } from "../../src/checkpoint/Manifest.ts"
+import { newestFirst } from "../../src/checkpoint/Manifest.ts"
+import { preambleBytes } from "../../src/state/WalFormat.ts"
+import type { InspectedRow, WrittenRow } from "../../src/testing/SimulatedCassandra.ts"
+import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import type { Program } from "./program.ts"
+
+export const table = "sim.t"
+/** `rank` falls as `seq` grows: of two rows with one timestamp neither wins, as the greater value of each cell does. */
+export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
+export const ledgerTable = "flink_auxiliary.checkpoints_job"
+export const directory = "/data/jobs/state"
+
+const epochRow = -1
+const timestampRow = -3
+const ownerRow = -4
+
+interface Lineage {
+  readonly timestamps: Map<number, bigint>
+  least: bigint
+  greatest: bigint
+}
+
+export class Oracle {
+  readonly violations = new Set<string>()
+  /** By row of the ledger. */
+  readonly ledger = new Map<number, bigint>()
+  private readonly lineages = new Map<number, Lineage>()
+  /** The key of each record, by its number (from 1). */
+  private readonly keys: ReadonlyArray<number>
+
+  constructor(program: Program) {
+    this.keys = program.chunks.flatMap(({ keys }) => keys)
+  }
+
+  get records(): number {
+    return this.keys.length
+  }
+
+  violate(what: string): void {
+    if (this.violations.size < 20) this.violations.add(what)
+  }
+
+  get epoch(): bigint {
+    return this.ledger.get(epochRow) ?? 0n
+  }
+
+  /** A row is sent: its timestamp is that of its record, known to the ledger, and of the time it was logged at. */
+  sent(
+    { row, timestamp }: WrittenRow,
+    lineage: number,
+    wall: { readonly least: number; readonly greatest: number }
+  ): void {
+    const seq = Number(row["seq"])
+    const name = `record ${seq} (state ${lineage})`
+    if (this.keys[seq - 1] !== Number(row["id"]) || Number(row["rank"]) !== -seq) {
+      this.violate(`${name} was sent with other values: ${JSON.stringify(row)}`)
+    }
+    let own = this.lineages.get(lineage)
+    if (own === undefined) {
+      own = { timestamps: new Map(), least: timestamp, greatest: timestamp }
+      this.lineages.set(lineage, own)
+    }
+    const known = own.timestamps.get(seq)
+    if (known === undefined) own.timestamps.set(seq, timestamp)
+    else if (known !== timestamp) this.violate(`${name} was sent with timestamp ${known}, and with ${timestamp}`)
+    if (timestamp < own.least) own.least = timestamp
+    if (timestamp > own.greatest) own.greatest = timestamp
+    const published = this.ledger.get(timestampRow) ?? 0n
+    if (timestamp > published) {
+      this.violate(`${name} was sent with timestamp ${timestamp}, when the ledger knew none above ${published}`)
+    }
+    // Each row takes a microsecond, and all are logged again at most once for each state.
+    const slack = BigInt((this.records + 1) * (this.lineages.size + 20))
+    if (timestamp < BigInt(wall.least) * 1000n || timestamp > BigInt(wall.greatest + 1) * 1000n + slack) {
+      this.violate(
+        `${name} has timestamp ${timestamp}, which is not in microseconds between ${wall.least} ms and ` +
+          `${wall.greatest} ms`
+      )
+    }
+  }
+
+  /** Called whenever the ledger may have changed. */
+  ledgerSeen(rows: ReadonlyArray<InspectedRow>): void {
+    for (const { row } of rows) {
+      const sub = Number(row["sub_id"])
+      const value = BigInt(String(row["checkpoint_id"]))
+      const before = this.ledger.get(sub) ?? 0n
+      if (sub !== ownerRow && value < before) this.violate(`row ${sub} of the ledger went from ${before} to ${value}`)
+      this.ledger.set(sub, value)
+    }
+  }
+
+  /**
+   * The first `records` records are in the table, each with the timestamp of this state; and nothing else, unless it is
+   * known that there is more.
+   */
+  contents(rows: ReadonlyArray<InspectedRow>, lineage: number, records: number, isAll: boolean): void {
+    const timestamps = this.lineages.get(lineage)?.timestamps ?? new Map<number, bigint>()
+    const expected = new Map<number, number>()
+    for (let seq = 1; seq <= records; seq++) {
+      expected.set(this.keys[seq - 1]!, seq)
+      if (!timestamps.has(seq)) this.violate(`record ${seq} was never sent from state ${lineage}`)
+    }
+    for (const { row, writetimes } of rows) {
+      const id = Number(row["id"])
+      const seq = Number(row["seq"])
+      const wanted = expected.get(id)
+      expected.delete(id)
+      if (wanted === undefined) {
+        if (isAll) this.violate(`key ${id} is in the table`)
+      } else if (seq !== wanted || Number(row["rank"]) !== -wanted) {
+        this.violate(`key ${id} has record ${seq} and ${-Number(row["rank"])}, not ${wanted}`)
+      } else if (writetimes.get("seq") !== timestamps.get(wanted)) {
+        this.violate(`record ${seq} has write time ${writetimes.get("seq")}, not ${timestamps.get(wanted)}`)
+      }
+    }
+    for (const [id, wanted] of expected) this.violate(`key ${id} has no row, not record ${wanted}`)
+  }
+
+  /** Of one key a later record is newer, and everything of a later state is newer than everything of an earlier one. */
+  order(): void {
+    const lineages = [...this.lineages].toSorted(([a], [b]) => a - b)
+    let before: readonly [number, bigint] | null = null
+    for (const [number, { greatest, least, timestamps }] of lineages) {
+      if (before !== null && least <= before[1]) {
+        this.violate(`state ${number} sent timestamp ${least}, state ${before[0]} before it ${before[1]}`)
+      }
+      before = [number, greatest]
+      const last = new Map<number, bigint>()
+      for (const [seq, timestamp] of [...timestamps].toSorted(([a], [b]) => a - b)) {
+        const key = this.keys[seq - 1]!
+        if ((last.get(key) ?? 0n) >= timestamp) {
+          this.violate(`record ${seq} of key ${key} is not newer than the one before it: ${timestamp}`)
+        }
+        last.set(key, timestamp)
+      }
+    }
+  }
+
+  /**
+   * Nothing is left over but the newest checkpoints, what these still list, and the lock; and what a claim that led to no
+   * checkpoint began to write, until the next one.
+   */
+  files(disk: SimulatedDisk, retained: number): void {
+    const manifests = manifestsOf(disk)
+    const listed = new Set(
+      manifests.flatMap(({ pending }) => pending.map(({ name }) => `${directory}/segments/${name}`))
+    )
+    const epoch = manifests[0]?.epoch ?? 0
+    for (const path of disk.files().keys()) {
+      const temporary = /\/e(\d+)-c\d+\.manifest\.tmp$/.exec(path)
+      if (temporary !== null && Number(temporary[1]) > epoch) continue
+      if (
+        !listed.has(path) && !path.endsWith(".manifest") && path !== `${directory}/job.json` &&
+        !path.startsWith(`${directory}/lock.`)
+      ) {
+        this.violate(`${path} was left behind`)
+      }
+    }
+    if (manifests.length < 1 || manifests.length > retained) this.violate(`${manifests.length} manifests were left`)
+  }
+}
+
+/** Newest first. */
+const manifestsOf = (disk: SimulatedDisk): Array<Manifest> =>
+  [...disk.files()].filter(([path]) => path.endsWith(".manifest"))
+    .map(([, bytes]): Manifest => JSON.parse(bytes.subarray(preambleBytes).toString()))
+    .toSorted(newestFirst)
+
+/** What the newest checkpoint says about the source. */
+export const recordsRead = (disk: SimulatedDisk): number => Number(manifestsOf(disk)[0]?.position?.["next"] ?? 0)

@@ -1,0 +1,346 @@
+/**
+ * Everything that varies in a run of the simulation, as data: derived from one seed, printed as JSON, made smaller.
+ *
+ * Each kind of trouble is switched on or off for a whole program first, and only then drawn in detail. A program in which
+ * everything happens at once hides what needs calm to be seen (swarm testing: Groce et al., ISSTA 2012).
+ */
+import type { RestartStrategyConfig } from "../../src/checkpoint/RestartStrategy.ts"
+import type { FaultRates } from "../../src/testing/SimulatedCassandra.ts"
+import type { CrashMode, DiskOperation, ErrorCode } from "../../src/testing/SimulatedDisk.ts"
+
+/** Records that the source gives together, by their keys. The place of a record in all chunks is its number. */
+export interface Chunk {
+  readonly keys: ReadonlyArray<number>
+  /** Virtual milliseconds before it. */
+  readonly pause: number
+  /** How often the source fails before it gives this chunk. */
+  readonly failures: number
+}
+
+export interface Fault {
+  readonly operation: DiskOperation
+  /** Text that the path contains; empty for any. */
+  readonly path: string
+  readonly code: ErrorCode
+  readonly skip: number
+  readonly times: number
+  readonly outcome: "partial" | "none" | "done"
+}
+
+/**
+ * How a process stops being the one that works, `at` the step with this number of its own (a step is the time before,
+ * during or after an operation of its disk, and before or after a request); if it has finished before, it has finished.
+ *
+ * - `crash`: its machine stops: with all processes on it, and for modes other than `kill` without power
+ * - `kill`: the process dies
+ * - `freeze`: it makes no step until its successors have made `thawAfter` (null: until they have finished)
+ * - `stop`: it is asked to end, and ends
+ * - `finish`: it is left alone
+ */
+export type End =
+  | { readonly kind: "crash"; readonly at: number; readonly mode: CrashMode }
+  | { readonly kind: "kill"; readonly at: number }
+  | { readonly kind: "freeze"; readonly at: number; readonly thawAfter: number | null }
+  | { readonly kind: "stop"; readonly at: number }
+  | { readonly kind: "finish" }
+
+/** A process. */
+export interface Run {
+  readonly parallelism: number
+  /** Which of the machines it runs on. One that was not used before has an empty disk: the state is lost. */
+  readonly machine: number
+  readonly skewMillis: number
+  readonly diskFaults: ReadonlyArray<Fault>
+  /** Bytes that its disk holds, as long as there are faults; null for no limit. */
+  readonly capacity: number | null
+  /** Of which file (by a part of their number) which bit (by a part of its length) flips before it starts. */
+  readonly flip: { readonly file: number; readonly bit: number; readonly onlySegments: boolean } | null
+  readonly end: End
+}
+
+export interface Program {
+  /** Of all that chance decides on the way. */
+  readonly seed: number
+  readonly chunks: ReadonlyArray<Chunk>
+  /** A last process that meets no fault follows. */
+  readonly runs: ReadonlyArray<Run>
+
+  readonly checkpoint: {
+    readonly intervalMillis: number
+    readonly minPauseMillis: number
+    readonly timeoutMillis: number
+    readonly maxConcurrent: number
+    readonly tolerableFailures: number
+    readonly pendingCheckpointsMax: number
+  }
+  readonly restart: RestartStrategyConfig
+  readonly retainedCheckpoints: number
+  readonly writeBufferBytes: number
+  readonly segmentBytesMax: number
+  readonly pendingBytesMax: number
+  readonly requestsInFlightMax: number
+  /** Requests are repeated once only. */
+  readonly isImpatient: boolean
+
+  readonly cassandra: {
+    readonly replicas: 1 | 3
+    readonly faults: FaultRates
+    readonly turnsMax: number
+    readonly delayMillisMax: number
+    readonly slowMillisMax: number
+    readonly lateChance: number
+    readonly requestTimeoutMillis: number
+    /** From the beginning of the simulation. */
+    readonly outages: ReadonlyArray<{ readonly fromMillis: number; readonly toMillis: number }>
+  }
+  readonly disk: {
+    readonly shortReads: boolean
+    /** Of the steps before operations: they take turns of the scheduler, or time. */
+    readonly turnsMax: number
+    readonly delayMillisMax: number
+    readonly delayChance: number
+  }
+  /** After this long a process meets no more faults (but its end). */
+  readonly faultMillis: number
+}
+
+/** Numbers from a seed (sfc32). */
+export interface Dice {
+  readonly next: () => number
+  readonly below: (bound: number) => number
+  readonly between: (from: number, to: number) => number
+  readonly chance: (probability: number) => boolean
+  readonly pick: <A>(items: ReadonlyArray<A>) => A
+}
+
+export const makeDice = (seed: number): Dice => {
+  let a = 0x9e3779b9 | 0
+  let b = Math.floor(seed / 0x1_0000_0000) | 0
+  let c = seed | 0
+  let d = 1
+  const next = (): number => {
+    const t = (a + b + d) | 0
+    d = (d + 1) | 0
+    a = b ^ (b >>> 9)
+    b = (c + (c << 3)) | 0
+    c = (c << 21) | (c >>> 11)
+    c = (c + t) | 0
+    return (t >>> 0) / 0x1_0000_0000
+  }
+  for (let i = 0; i < 15; i++) next()
+  const below = (bound: number) => Math.floor(next() * bound)
+  return {
+    next,
+    below,
+    between: (from, to) => from + below(to - from + 1),
+    chance: (probability) => next() < probability,
+    pick: (items) => items[below(items.length)]!
+  }
+}
+
+const rates: ReadonlyArray<FaultRates> = [
+  {
+    WriteTimeout: 0.06,
+    WriteFailure: 0.02,
+    ReadTimeout: 0.01,
+    Unavailable: 0.02,
+    Overloaded: 0.02,
+    ServerError: 0.01,
+    ConnectionLost: 0.03,
+    NoAnswer: 0.005,
+    Slow: 0.05,
+    Lag: 0.05
+  },
+  { WriteTimeout: 0.25, Slow: 0.05 },
+  { ConnectionLost: 0.2 },
+  { Slow: 0.3, NoAnswer: 0.05 },
+  { Unavailable: 0.15, Overloaded: 0.15, Lag: 0.2 }
+]
+
+const crashModes: ReadonlyArray<CrashMode> = [
+  "kill",
+  "lost",
+  "lost",
+  "kept",
+  "cut",
+  "scattered",
+  "scattered",
+  "mixed",
+  "mixed"
+]
+
+/** Early steps make the directories, claim the job and recover; later ones are those of the stream. */
+const stepOf = (dice: Dice): number =>
+  dice.pick([
+    () => dice.between(1, 60),
+    () => dice.between(40, 160),
+    () => dice.between(100, 260),
+    () => dice.between(160, 600)
+  ])()
+
+const faultOf = (dice: Dice): Fault => {
+  const [operation, path] = dice.pick<readonly [DiskOperation, string]>([
+    ["sync", ""],
+    ["sync", ".wal"],
+    ["sync", ".manifest"],
+    ["syncDirectory", ""],
+    ["syncDirectory", "/segments"],
+    ["syncDirectory", "/checkpoints"],
+    ["write", ""],
+    ["write", ".wal"],
+    ["write", ".manifest"],
+    ["create", ""],
+    ["rename", ""],
+    ["remove", ""],
+    ["read", ""],
+    ["open", ""],
+    ["readDirectory", ""],
+    ["makeDirectory", ""]
+  ])
+  const mayBeFull = operation === "write" || operation === "create" || operation === "sync"
+  return {
+    operation,
+    path,
+    code: mayBeFull && dice.chance(0.3) ? "ENOSPC" : "EIO",
+    skip: dice.pick([0, 0, 1, 2, 5, dice.below(20)]),
+    times: dice.pick([1, 1, 1, 2, 3, 8]),
+    // A file that is open has a handle, and names are kept in a journal, which is whole or stops the file system.
+    outcome: operation === "open"
+      ? "none"
+      : operation === "syncDirectory"
+      ? dice.pick(["none", "none", "done"])
+      : dice.pick(["partial", "partial", "none", "done"])
+  }
+}
+
+interface Trouble {
+  readonly disk: boolean
+  readonly skew: boolean
+  readonly freezes: boolean
+  readonly losesState: boolean
+  readonly powerLoss: boolean
+  readonly flips: boolean
+}
+
+const endOf = (dice: Dice, trouble: Trouble): End => {
+  const kind = dice.pick<End["kind"]>([
+    "crash",
+    "crash",
+    "crash",
+    "kill",
+    "kill",
+    "stop",
+    "finish",
+    ...trouble.freezes ? ["freeze", "freeze", "freeze", "freeze"] as const : []
+  ])
+  const at = stepOf(dice)
+  switch (kind) {
+    case "crash":
+      return { kind, at, mode: trouble.powerLoss ? dice.pick(crashModes) : "kill" }
+    case "freeze":
+      return { kind, at, thawAfter: dice.chance(0.2) ? null : dice.pick([0, dice.below(60), dice.below(400)]) }
+    case "finish":
+      return { kind }
+    default:
+      return { kind, at }
+  }
+}
+
+const restartOf = (dice: Dice): RestartStrategyConfig =>
+  dice.pick<RestartStrategyConfig>([
+    { kind: "none" },
+    { kind: "fixed-delay", attempts: 2, delay: 10 },
+    { kind: "fixed-delay", attempts: 1000, delay: 50 },
+    { kind: "fixed-delay", attempts: 1000, delay: 0 },
+    { kind: "exponential", initialBackoff: 5, maxBackoff: 2000 },
+    { kind: "failure-rate", maxFailures: 3, interval: 1000, delay: 20 }
+  ])
+
+/** The program of a seed: the same for ever, as long as this function does not change. */
+export const generate = (seed: number): Program => {
+  const dice = makeDice(seed)
+  const trouble: Trouble = {
+    disk: dice.chance(0.4),
+    skew: dice.chance(0.3),
+    freezes: dice.chance(0.45),
+    losesState: dice.chance(0.3),
+    powerLoss: dice.chance(0.75),
+    flips: dice.chance(0.1)
+  }
+  const failingSource = dice.chance(0.15)
+  const isFlood = dice.chance(0.08)
+  const keys = dice.pick([1, 3, 6, 6, 20])
+  const keysMax = dice.pick([2, 8, 8])
+  const chunkCount = isFlood ? dice.between(30, 60) : dice.between(2, 14)
+  const pauses = dice.pick([[0], [0, 1, 5, 30], [0, 1, 5, 30], [30, 200]])
+  const chunks = Array.from({ length: chunkCount }, (): Chunk => ({
+    keys: Array.from({ length: isFlood ? 8 : dice.below(keysMax + 1) }, () => dice.below(keys)),
+    pause: isFlood ? 0 : dice.pick(pauses),
+    failures: failingSource && dice.chance(0.15) ? dice.between(1, 2) : 0
+  }))
+
+  const skews = [0, dice.between(-5000, 5000), dice.pick([-3_600_000, 3_600_000, -50, 50])]
+  let machine = 0
+  const runs = Array.from({ length: dice.pick([1, 2, 2, 3, 3, 4, 5, 6]) }, (_, i): Run => {
+    if (i > 0 && trouble.losesState && dice.chance(0.35)) machine++
+    return {
+      parallelism: dice.between(1, 3),
+      machine,
+      skewMillis: trouble.skew ? dice.pick(skews) : 0,
+      diskFaults: trouble.disk && dice.chance(0.6)
+        ? Array.from({ length: dice.between(1, 3) }, () => faultOf(dice))
+        : [],
+      capacity: trouble.disk && dice.chance(0.1) ? dice.between(300, 4000) : null,
+      flip: i > 0 && trouble.flips && dice.chance(0.6)
+        ? { file: dice.next(), bit: dice.next(), onlySegments: dice.chance(0.6) }
+        : null,
+      end: endOf(dice, trouble)
+    }
+  })
+
+  const intervalMillis = dice.pick([2, 10, 10, 50, 1000])
+  const slowDisk = dice.chance(0.3)
+  const outages = dice.chance(0.2)
+    ? Array.from({ length: dice.between(1, 2) }, () => {
+      const fromMillis = dice.pick([0, dice.below(50), dice.below(2000)])
+      return { fromMillis, toMillis: fromMillis + dice.pick([20, 500, 5000, 40_000]) }
+    })
+    : []
+  return {
+    seed,
+    chunks,
+    runs,
+    checkpoint: {
+      intervalMillis,
+      minPauseMillis: dice.pick([0, 0, 1, 20]),
+      timeoutMillis: dice.pick([15, 100, 10_000, 10_000]),
+      maxConcurrent: dice.pick([1, 1, 2, 3]),
+      tolerableFailures: dice.pick([0, 1, 3, 10]),
+      pendingCheckpointsMax: dice.pick([1, 2, 8])
+    },
+    restart: restartOf(dice),
+    retainedCheckpoints: dice.pick([1, 1, 2, 3]),
+    writeBufferBytes: dice.pick([64, 262_144]),
+    segmentBytesMax: dice.pick([100, 8_000_000]),
+    pendingBytesMax: dice.pick([400, 8_000_000]),
+    requestsInFlightMax: dice.pick([1, 4]),
+    isImpatient: dice.chance(0.3),
+    cassandra: {
+      replicas: dice.chance(0.3) ? 3 : 1,
+      faults: dice.chance(0.45) ? {} : dice.pick(rates),
+      turnsMax: dice.pick([0, 1, 2, 5]),
+      delayMillisMax: dice.pick([0, 0, 3, 20]),
+      slowMillisMax: dice.pick([20, 200, 3000]),
+      lateChance: dice.pick([0, 0.125, 0.125, 0.5]),
+      requestTimeoutMillis: dice.pick([500, 2000, 12_000]),
+      outages
+    },
+    disk: {
+      shortReads: dice.chance(0.3),
+      turnsMax: dice.pick([0, 0, 1, 3]),
+      delayMillisMax: slowDisk ? dice.pick([1, 5, 40]) : 0,
+      delayChance: dice.pick([0.02, 0.1])
+    },
+    faultMillis: dice.pick([2000, 20_000, 60_000])
+  }
+}

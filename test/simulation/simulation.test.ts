@@ -1,0 +1,31 @@
+/**
+ * The simulator as a test: a thousand seeds, and a bug planted to see that it looks. The whole catalogue of
+ * planted bugs, and as many seeds as there is time for, are `npm run simulate`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as ChildProcess from "node:child_process"
+
+const simulate = (...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly code: number | null; readonly last: any; readonly stdout: string }>((resolve) => {
+    const child = ChildProcess.spawn(process.execPath, ["test/simulation/simulate.ts", ...args], {
+      stdio: ["ignore", "pipe", "ignore"]
+    })
+    let stdout = ""
+    child.stdout.on("data", (data) => stdout += data)
+    child.on("close", (code) => resolve({ code, stdout, last: JSON.parse(stdout.trimEnd().split("\n").at(-1)!) }))
+  })
+
+describe("simulation", () => {
+  it("1,000 seeds of crashes, freezes, faults and lost state: no violation", async () => {
+    const { code, last, stdout } = await simulate("--seeds", "1000", "--jobs", "1")
+    assert.deepStrictEqual([code, last.violations, last.runs], [0, 0, 1000], stdout)
+    assert.isAbove(last.crashes, 1000)
+    process.stdout.write(`simulation: ${JSON.stringify(last)}\n`)
+  }, 240_000)
+
+  it("finds a bug that is planted, and says so", async () => {
+    const { last, stdout } = await simulate("--planted", "late-acknowledgement")
+    assert.match(stdout, /late-acknowledgement\s+found after\s+\d+ runs/)
+    assert.strictEqual(last.violations, 1)
+  }, 120_000)
+})

@@ -1,0 +1,56 @@
+/**
+ * A process that runs the programs of a range of seeds, and makes failing ones smaller, as it is told.
+ */
+import Process from "node:process"
+import { minimise } from "./minimise.ts"
+import type { Program } from "./program.ts"
+import { generate } from "./program.ts"
+import * as World from "./world.ts"
+
+export type Order =
+  | { readonly _tag: "Run"; readonly from: number; readonly to: number; readonly stopAtFirst: boolean }
+  | { readonly _tag: "Minimise"; readonly program: Program; readonly violations: ReadonlyArray<string> }
+
+export interface Failure {
+  readonly seed: number
+  readonly violations: ReadonlyArray<string>
+}
+
+export type Report =
+  | {
+    readonly _tag: "Ran"
+    readonly runs: number
+    readonly steps: number
+    readonly deaths: number
+    readonly virtualMillis: number
+    readonly coverage: ReadonlyArray<readonly [string, number]>
+    readonly failures: ReadonlyArray<Failure>
+  }
+  | { readonly _tag: "Minimised"; readonly program: Program; readonly violations: ReadonlyArray<string> }
+
+/** Stacks of errors that the simulation is made to produce cost more than the rest of it. */
+Error.stackTraceLimit = 0
+
+const execute = (order: Order): Report => {
+  if (order._tag === "Minimise") {
+    const { program, violations } = minimise(order.program, order.violations)
+    return { _tag: "Minimised", program, violations }
+  }
+  const coverage = new Map<string, number>()
+  const failures: Array<Failure> = []
+  let [runs, steps, deaths, virtualMillis] = [0, 0, 0, 0]
+  for (let seed = order.from; seed < order.to; seed++) {
+    const outcome = World.run(generate(seed))
+    runs++
+    steps += outcome.steps
+    deaths += outcome.deaths
+    virtualMillis += outcome.virtualMillis
+    for (const [what, times] of outcome.coverage) coverage.set(what, (coverage.get(what) ?? 0) + times)
+    if (outcome.violations.length === 0) continue
+    failures.push({ seed, violations: outcome.violations })
+    if (order.stopAtFirst) break
+  }
+  return { _tag: "Ran", runs, steps, deaths, virtualMillis, coverage: [...coverage], failures }
+}
+
+Process.on("message", (order: Order) => Process.send?.(execute(order)))
