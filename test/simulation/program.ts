@@ -28,8 +28,16 @@ export interface Fault {
 }
 
 /**
- * How a process stops being the one that works, `at` the step with this number of its own (a step is the time before,
- * during or after an operation of its disk, and before or after a request); if it has finished before, it has finished.
+ * Where a process is: at the step with this number of its own. A step is the time before, during or after an operation of
+ * its disk, or before or after a request; only those count whose description contains `where` ("sync *.wal", "lwt", ...).
+ */
+export interface Point {
+  readonly at: number
+  readonly where: string
+}
+
+/**
+ * How a process stops being the one that works; if it has finished before it comes to the point, it has finished.
  *
  * - `crash`: its machine stops: with all processes on it, and for modes other than `kill` without power
  * - `kill`: the process dies
@@ -38,10 +46,10 @@ export interface Fault {
  * - `finish`: it is left alone
  */
 export type End =
-  | { readonly kind: "crash"; readonly at: number; readonly mode: CrashMode }
-  | { readonly kind: "kill"; readonly at: number }
-  | { readonly kind: "freeze"; readonly at: number; readonly thawAfter: number | null }
-  | { readonly kind: "stop"; readonly at: number }
+  | Point & { readonly kind: "crash"; readonly mode: CrashMode }
+  | Point & { readonly kind: "kill" }
+  | Point & { readonly kind: "freeze"; readonly thawAfter: number | null }
+  | Point & { readonly kind: "stop" }
   | { readonly kind: "finish" }
 
 /** A process. */
@@ -170,13 +178,52 @@ const crashModes: ReadonlyArray<CrashMode> = [
 ]
 
 /** Early steps make the directories, claim the job and recover; later ones are those of the stream. */
-const stepOf = (dice: Dice): number =>
-  dice.pick([
-    () => dice.between(1, 60),
-    () => dice.between(40, 160),
-    () => dice.between(100, 260),
-    () => dice.between(160, 600)
-  ])()
+const pointOf = (dice: Dice, kind: End["kind"]): Point => {
+  if (dice.chance(0.4)) {
+    return { at: dice.between(1, dice.pick([4, 24])), where: dice.pick(kind === "freeze" ? freezePlaces : places) }
+  }
+  const [from, to] = dice.pick([[1, 60], [40, 160], [100, 260], [160, 600]] as const)
+  return { at: dice.between(from, to), where: "" }
+}
+
+const places: ReadonlyArray<string> = [
+  "create *.wal",
+  "write *.wal",
+  "sync *.wal",
+  "syncDirectory segments",
+  "open *.wal",
+  "read *.wal",
+  "remove *.wal",
+  "create *.manifest.tmp",
+  "write *.manifest.tmp",
+  "sync *.manifest.tmp",
+  "rename",
+  "syncDirectory",
+  "readDirectory",
+  "makeDirectory",
+  "remove",
+  "lock",
+  "job.json",
+  "lwt",
+  "batch",
+  "query"
+]
+
+/** Between looking and doing, which is where a long pause hurts. */
+const freezePlaces: ReadonlyArray<string> = [
+  "readDirectory segments",
+  "readDirectory segments",
+  "readDirectory checkpoints",
+  "read *.manifest",
+  "rename *.manifest.tmp",
+  "create *.manifest.tmp",
+  "remove",
+  "sync *.wal",
+  "lwt",
+  "lwt",
+  "batch",
+  "query"
+]
 
 const faultOf = (dice: Dice): Fault => {
   const [operation, path] = dice.pick<readonly [DiskOperation, string]>([
@@ -233,16 +280,20 @@ const endOf = (dice: Dice, trouble: Trouble): End => {
     "finish",
     ...trouble.freezes ? ["freeze", "freeze", "freeze", "freeze"] as const : []
   ])
-  const at = stepOf(dice)
+  const point = pointOf(dice, kind)
   switch (kind) {
     case "crash":
-      return { kind, at, mode: trouble.powerLoss ? dice.pick(crashModes) : "kill" }
+      return { kind, ...point, mode: trouble.powerLoss ? dice.pick(crashModes) : "kill" }
     case "freeze":
-      return { kind, at, thawAfter: dice.chance(0.2) ? null : dice.pick([0, dice.below(60), dice.below(400)]) }
+      return {
+        kind,
+        ...point,
+        thawAfter: dice.chance(0.15) ? null : dice.pick([0, dice.below(60), dice.between(100, 300), dice.below(600)])
+      }
     case "finish":
       return { kind }
     default:
-      return { kind, at }
+      return { kind, ...point }
   }
 }
 

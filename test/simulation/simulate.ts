@@ -42,7 +42,7 @@ const summary = (totals: Totals, violations: number, seconds: number) =>
 
 /** How often each thing happened, crash points last. */
 const tellCoverage = ({ coverage }: Totals) => {
-  const isPoint = (what: string) => /^(crash|kill|freeze): /.test(what)
+  const isPoint = (what: string) => /^(crash|kill|freeze|stop): /.test(what)
   const entries = [...coverage].toSorted(([a], [b]) => Number(isPoint(a)) - Number(isPoint(b)) || (a < b ? -1 : 1))
   for (const [what, times] of entries) say(`${String(times).padStart(10)}  ${what}`)
 }

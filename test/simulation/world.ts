@@ -69,6 +69,8 @@ class Process extends Owner {
   readonly startedAt: number
   session: Session | null = null
   step = 0
+  /** Steps of the kind that its end waits for. */
+  stepsToEnd = 0
   /** It meets no faults any more. */
   isCalm = false
   /**
@@ -84,6 +86,7 @@ class Process extends Owner {
   isSuperseded = false
   thawIn: number | null = null
   stop: Effect.Effect<void> | null = null
+  isStopped = false
   exit: Exit.Exit<Job.JobSummary, unknown> | undefined
   readonly endFaults: Array<() => void> = []
 
@@ -361,7 +364,7 @@ class World {
         }
       })
       process.stop = handle.stop
-      if (process.run.end.kind === "stop" && process.step >= process.run.end.at) yield* handle.stop
+      if (process.isStopped) yield* handle.stop
       return yield* handle.result
     }))
     // What a supervisor does with a process that ends with an error. A zombie has none.
@@ -530,9 +533,14 @@ class World {
       if (other.isFrozen && other.thawIn !== null && other !== process && --other.thawIn <= 0) this.thaw(other)
     }
     const { end } = process.run
-    if (end.kind === "finish" || process.step < end.at) return
+    if (end.kind === "finish") return
+    if (end.where === "" || label().includes(end.where)) process.stepsToEnd++
+    if (process.stepsToEnd < end.at) return
     if (end.kind === "stop") {
-      if (process.step === end.at && process.stop !== null) Effect.runForkWith(this.contextOf(process))(process.stop)
+      if (process.isStopped) return
+      process.isStopped = true
+      this.count(`stop: ${label()}`)
+      if (process.stop !== null) Effect.runForkWith(this.contextOf(process))(process.stop)
       return
     }
     if (end.kind === "freeze") {
