@@ -248,7 +248,9 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     Effect.onError(() => settleCounts)
   )
 
+  // The condition comes first, so that nothing is said of a restart that does not come.
   const strategy = (options.restart ?? RestartStrategy.exponentialDelay()).pipe(
+    Schedule.while(({ input }) => everStarted && isRestartable(input)),
     Schedule.tap(({ duration, input }) =>
       Effect.andThen(
         Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${messageOf(input)}`),
@@ -256,10 +258,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       )
     )
   )
-  const restarting = Effect.retry(
-    Effect.andThen(waiting.close, attempt),
-    { schedule: strategy, while: (error) => everStarted && isRestartable(error) }
-  )
+  const restarting = Effect.retry(Effect.andThen(waiting.close, attempt), strategy)
 
   /** A stop while nothing runs but the time to the next attempt needs no last checkpoint. */
   const stoppedBetween = Deferred.await(stopRequested).pipe(

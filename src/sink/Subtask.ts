@@ -118,7 +118,8 @@ export const make = Effect.fnUntraced(function*<A>(
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
   const coordinator = yield* CheckpointCoordinator
-  const scope = yield* Effect.scope
+  // Made now, closed late: whoever runs `log` is forked after this, so that he has stopped when open segments are removed.
+  const scope = yield* Scope.fork(yield* Effect.scope)
   const clock = yield* Clock.Clock
   const room = yield* Latch.make(true)
   /** What the coordinator says, and null when the input has ended: one queue, so that no message is lost in a race. */

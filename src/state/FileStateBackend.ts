@@ -26,7 +26,7 @@ import { openSegment } from "./internal/segmentReader.ts"
 import type { SegmentWriter, Sweep } from "./StateBackend.ts"
 import { StateBackend } from "./StateBackend.ts"
 import type { WalError } from "./WalError.ts"
-import { StateCorrupt, StateUnusable } from "./WalError.ts"
+import { StateCorrupt, StateIoError, StateUnusable } from "./WalError.ts"
 import * as WalFormat from "./WalFormat.ts"
 
 /**
@@ -91,8 +91,16 @@ export const make = Effect.fnUntraced(function*(
     let last = 0
     let failed: WalError | null = null
     let isSealed = false
-    // Nobody knows of a segment that was never sealed; what a failed run leaves must not keep a full disk full.
-    yield* Scope.addFinalizer(scope, Effect.suspend(() => isSealed ? Effect.void : removeQuietly(path)))
+    // Nobody knows of a segment that was never sealed; what a failed run leaves must not keep a full disk full. From here
+    // on it can't be sealed any more: a handle of a file that is being removed must not be given out.
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.suspend(() => {
+        if (isSealed) return Effect.void
+        failed ??= new StateIoError({ path, operation: "seal", code: null, detail: "its run has ended" })
+        return removeQuietly(path)
+      })
+    )
 
     /** No retry on the same handle: after a failed write or fsync the state of the file is unknown. */
     const orClose = <A>(self: Effect.Effect<A, WalError>): Effect.Effect<A, WalError> =>
@@ -128,6 +136,7 @@ export const make = Effect.fnUntraced(function*(
         orClose(Effect.gen(function*() {
           yield* flush
           yield* ioError("sync", path)(file.sync)
+          if (failed !== null) return yield* failed
           isSealed = true
           yield* Scope.close(scope, Exit.void)
           yield* syncDirectory(fs, segments)

@@ -2,9 +2,10 @@
  * Crashes that need two processes: one that dies without the machine, one that goes on where it left off.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit } from "effect"
+import { Clock, Effect, Exit, Scope } from "effect"
+import { stamp } from "../../src/state/RowFrame.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { manifest, open } from "./fixture.ts"
+import { header, manifest, open, rows } from "./fixture.ts"
 
 /** An unreadable lock is looked at again after a moment; here that moment is over at once. */
 const impatient: Clock.Clock = {
@@ -68,5 +69,46 @@ describe("FileStateBackend, when the lock can't be written", () => {
         const second = yield* process.run(Effect.scoped(open("/state")))
         assert.isTrue(second !== null && Exit.isSuccess(second), outcome)
       }
+    }).pipe(Effect.provideService(Clock.Clock, impatient)))
+})
+
+describe("FileStateBackend, when the Scope of a segment closes while it is sealed", () => {
+  // Found by a random program: one subtask failed, the file of another was being removed, and this one sealed it and gave
+  // out its handle; a checkpoint was completed with a segment that was gone a moment later.
+  it.live("a handle that is given out is that of a file that stays", () =>
+    Effect.gen(function*() {
+      const sealedAt: Array<boolean> = []
+      for (let step = 1;; step++) {
+        const disk = SimulatedDisk.make()
+        const process = disk.boot()
+        let isOver = false
+        const exit = yield* process.run(Effect.scoped(Effect.gen(function*() {
+          const backend = yield* open("/state")
+          const ofSegment = yield* Scope.make()
+          const writer = yield* Scope.provide(backend.createSegment(header(0)), ofSegment)
+          const block = rows(3)
+          yield* writer.append(block, 1, stamp(block, 1) - 1)
+          let steps = 0
+          disk.observe(() =>
+            ++steps === step
+              ? Effect.asVoid(Effect.forkDetach(Scope.close(ofSegment, Exit.void), { startImmediately: true }))
+              : Effect.void
+          )
+          const sealed = yield* Effect.result(writer.seal(1))
+          isOver = steps < step
+          disk.observe(null)
+          yield* Scope.close(ofSegment, Exit.void)
+          for (let turn = 0; turn < 100; turn++) yield* Effect.yieldNow
+          return sealed
+        })))
+        assert.isTrue(exit !== null && Exit.isSuccess(exit))
+        const isSealed = exit !== null && Exit.isSuccess(exit) && exit.value._tag === "Success"
+        const isThere = [...disk.files().keys()].some((path) => path.endsWith(".wal"))
+        assert.strictEqual(isThere, isSealed, `its Scope closed at step ${step}`)
+        sealedAt.push(isSealed)
+        if (isOver) break
+      }
+      assert.include(sealedAt, true)
+      assert.include(sealedAt, false)
     }).pipe(Effect.provideService(Clock.Clock, impatient)))
 })
