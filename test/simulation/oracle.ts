@@ -18,7 +18,6 @@ export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
 export const ledgerTable = "flink_auxiliary.checkpoints_job"
 export const directory = "/data/jobs/state"
 
-const epochRow = -1
 const timestampRow = -3
 const ownerRow = -4
 
@@ -29,27 +28,21 @@ interface Lineage {
 }
 
 export class Oracle {
-  readonly violations = new Set<string>()
   /** By row of the ledger. */
   readonly ledger = new Map<number, bigint>()
   private readonly lineages = new Map<number, Lineage>()
   /** The key of each record, by its number (from 1). */
   private readonly keys: ReadonlyArray<number>
 
-  constructor(program: Program) {
+  private readonly violate: (what: string) => void
+
+  constructor(program: Program, violate: (what: string) => void) {
     this.keys = program.chunks.flatMap(({ keys }) => keys)
+    this.violate = violate
   }
 
   get records(): number {
     return this.keys.length
-  }
-
-  violate(what: string): void {
-    if (this.violations.size < 20) this.violations.add(what)
-  }
-
-  get epoch(): bigint {
-    return this.ledger.get(epochRow) ?? 0n
   }
 
   /** A row is sent: its timestamp is that of its record, known to the ledger, and of the time it was logged at. */

@@ -2,9 +2,10 @@
  * A process that runs the programs of a range of seeds, and makes failing ones smaller, as it is told.
  */
 import Process from "node:process"
-import { minimise } from "./minimise.ts"
+import { minimise } from "../../src/testing/internal/minimise.ts"
 import type { Program } from "./program.ts"
 import { generate } from "./program.ts"
+import { smaller } from "./smaller.ts"
 import * as World from "./world.ts"
 
 export type Order =
@@ -33,7 +34,13 @@ Error.stackTraceLimit = 0
 
 const execute = (order: Order): Report => {
   if (order._tag === "Minimise") {
-    const { program, violations } = minimise(order.program, order.violations)
+    const { program, violations } = minimise({
+      failing: order.program,
+      violations: order.violations,
+      smaller,
+      run: (program) => World.run(program).violations,
+      secondsMax: 120
+    })
     return { _tag: "Minimised", program, violations }
   }
   const coverage = new Map<string, number>()

@@ -1,0 +1,51 @@
+/**
+ * What a crash test does, and what it finds.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as FileSystem from "effect/FileSystem"
+import type { CassandraSession } from "../../cassandra/CassandraSession.ts"
+import type { WrittenRow } from "../SimulatedCassandra.ts"
+import type { DiskStep } from "../SimulatedDisk.ts"
+import type { Process, Request } from "./crashProcess.ts"
+import type { World } from "./crashWorld.ts"
+
+/** What the processes do, and who looks at it. Every hook is optional. */
+export interface Scenario {
+  /** Statements that make keyspaces and tables. */
+  readonly setup: ReadonlyArray<string>
+  readonly main: (
+    process: Process,
+    world: World
+  ) => Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem>
+  /** Whether an error is a reason for a supervisor to start the process again, half a second later. */
+  readonly isRestarted: (error: unknown) => boolean
+  /** A row that a process sends. */
+  readonly onWrite?: (row: WrittenRow, sender: Process, world: World) => void
+  /** Cassandra has answered; the process does not know it yet. */
+  readonly onAnswer?: (process: Process, request: Request) => void
+  readonly onLog?: (process: Process | null, text: string) => void
+  /** Before what may happen to the process at this step. */
+  readonly onStep?: (process: Process, step: DiskStep | null) => void
+  /** Whether a process that is to freeze here may. */
+  readonly mayFreeze?: (process: Process) => boolean
+  /** How a process ended by itself. */
+  readonly onExit?: (process: Process, exit: Exit.Exit<unknown, unknown>, world: World) => void
+  /** It is somebody else's turn: the process has ended, died or was frozen. */
+  readonly onTurnOver?: (process: Process) => void
+  /** A process has died of a damaged file: whoever comes after it gets an empty machine. */
+  readonly isDamageReport?: (error: unknown) => boolean
+  /** The process without faults has ended well, and nobody else was there when it began. */
+  readonly onFinished?: (process: Process) => void
+  readonly onEnd?: (last: Process, world: World) => void
+}
+
+export interface Outcome {
+  readonly violations: ReadonlyArray<string>
+  readonly steps: number
+  readonly deaths: number
+  readonly virtualMillis: number
+  /** Steps that the first process made: the places where it could have died. */
+  readonly firstSteps: number
+  readonly coverage: ReadonlyMap<string, number>
+}
