@@ -87,8 +87,11 @@ export interface CrashEnd {
  * @since 0.1.0
  */
 export interface CrashTestOptions {
-  /** Statements that make keyspaces and tables. */
-  readonly setup: ReadonlyArray<string>
+  /**
+   * Statements that make keyspaces and tables; a function of the number of nodes (1 or 3, which the program of faults
+   * decides) if the replication is to follow it.
+   */
+  readonly setup: ReadonlyArray<string> | ((nodes: number) => ReadonlyArray<string>)
   /**
    * A process from its start to its end. Every process of a run does the same; whoever is not the first finds what those
    * before have left.
@@ -153,8 +156,8 @@ const tagOf = (error: unknown): string =>
 
 const isDamageReport = (error: unknown): boolean => /^(StateCorrupt|StateUnusable)$/.test(tagOf(error))
 
-const scenarioOf = (options: CrashTestOptions): Scenario => ({
-  setup: options.setup,
+const scenarioOf = (options: CrashTestOptions, nodes: number): Scenario => ({
+  setup: typeof options.setup === "function" ? options.setup(nodes) : options.setup,
   main: (process) =>
     options.main({
       name: process.name,
@@ -201,7 +204,7 @@ const isExpected = (options: CrashTestOptions, process: Process, error: unknown)
  * @since 0.1.0
  */
 export const run = (options: CrashTestOptions, program: FaultProgram, trace?: (line: string) => void): Outcome =>
-  new World(program, scenarioOf(options), trace).live()
+  new World(program, scenarioOf(options, program.cassandra.replicas), trace).live()
 
 /**
  * The programs of many seeds, until one fails, which is then made smaller.

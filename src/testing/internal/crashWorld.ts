@@ -221,6 +221,7 @@ export class World {
       return this.scenario.main(process, this)
     }).pipe(
       Effect.provideService(CassandraSession, session),
+      Effect.tapError((error) => Effect.sync(() => this.say(`process ${process.name} fails: ${error}`))),
       Effect.retry({
         schedule: Schedule.spaced(500),
         while: (error) => this.scenario.isRestarted(error) && !process.wasFrozen
@@ -265,9 +266,7 @@ export class World {
   /** The operating system closes what it has open; nothing should be. */
   private exited(process: Process, exit: Exit.Exit<unknown, unknown>): void {
     const error = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
-    this.say(
-      `process ${process.name} ` + (Exit.isSuccess(exit) ? `ended: ${JSON.stringify(exit.value)}` : `failed: ${error}`)
-    )
+    this.say(`process ${process.name} ended` + (Exit.isSuccess(exit) ? `: ${JSON.stringify(exit.value)}` : ""))
     // What a superseded process has found says nothing about the machine of whoever comes next.
     const { isDamageReport } = this.scenario
     if (process.machine.isDamaged && !process.isSuperseded && isDamageReport?.(error) === true) this.machinesLeft++
