@@ -42,19 +42,18 @@ const check = ({ rows }: CrashTest.CrashEnd) => {
 }
 
 /** Without what this sink does not survive: failing disks, and two processes at once. */
+const survivable = (run: FaultProgram.Run): FaultProgram.Run => ({
+  ...run,
+  machine: 0,
+  diskFaults: [],
+  capacity: null,
+  flip: null,
+  end: run.end.kind === "freeze" ? { kind: "kill", at: run.end.at, where: run.end.where } : run.end
+})
+
 const programs = (seed: number) => {
   const program = FaultProgram.generate(seed)
-  return {
-    ...program,
-    runs: program.runs.map((run): FaultProgram.Run => ({
-      ...run,
-      machine: 0,
-      diskFaults: [],
-      capacity: null,
-      flip: null,
-      end: run.end.kind === "freeze" ? { kind: "kill", at: run.end.at, where: run.end.where } : run.end
-    }))
-  }
+  return { ...program, runs: program.runs.map(survivable) }
 }
 
 /** Power losses and deaths only. */

@@ -6,7 +6,7 @@ import type * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import type { CassandraSession } from "../../cassandra/CassandraSession.ts"
 import type { WrittenRow } from "../SimulatedCassandra.ts"
-import type { DiskStep } from "../SimulatedDisk.ts"
+import type { DiskOperation, DiskStep } from "../SimulatedDisk.ts"
 import type { Process, Request } from "./crashProcess.ts"
 import type { World } from "./crashWorld.ts"
 
@@ -40,12 +40,24 @@ export interface Scenario {
   readonly onEnd?: (last: Process, world: World) => void
 }
 
+/**
+ * A step of a process: before an operation or a request, during a write, after something that others can see (a change
+ * of the disk, a request), after something else.
+ */
+export type TrailStep = "before" | "during" | "after-change" | "after"
+
+export interface Trail {
+  readonly steps: ReadonlyArray<TrailStep>
+  readonly requests: number
+  readonly operations: ReadonlyMap<DiskOperation, number>
+}
+
 export interface Outcome {
   readonly violations: ReadonlyArray<string>
   readonly steps: number
   readonly deaths: number
   readonly virtualMillis: number
-  /** Steps that the first process made: the places where it could have died. */
-  readonly firstSteps: number
+  /** What each process did, in their order: where it could have died, and what could have failed. */
+  readonly trails: ReadonlyArray<Trail>
   readonly coverage: ReadonlyMap<string, number>
 }

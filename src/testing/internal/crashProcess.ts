@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Session } from "../../cassandra/CassandraSession.ts"
 import type { Run } from "../FaultProgram.ts"
-import type { DiskProcess, SimulatedDisk } from "../SimulatedDisk.ts"
+import type { DiskOperation, DiskProcess, SimulatedDisk } from "../SimulatedDisk.ts"
+import type { TrailStep } from "./crashModel.ts"
 import { Owner } from "./timeline.ts"
 
 export interface Machine {
@@ -33,6 +34,8 @@ export class Process extends Owner {
   session: Session
   step = 0
   requests = 0
+  readonly trail: Array<TrailStep> = []
+  readonly operations = new Map<DiskOperation, number>()
   /** Steps of the kind that its end waits for. */
   stepsToEnd = 0
   /** It meets no faults any more. */
@@ -88,7 +91,7 @@ export interface Request {
 export const watchedSession = (
   process: Process,
   serverClock: Clock.Clock,
-  onStep: (process: Process, label: () => string) => number,
+  onStep: (process: Process, isBefore: boolean, label: () => string) => number,
   onAnswer: (process: Process, request: Request) => void
 ): Session => {
   const { session } = process
@@ -97,9 +100,9 @@ export const watchedSession = (
       Effect.provideService(call, Clock.Clock, serverClock),
       Effect.sync(() => onAnswer(process, request))
     )
-    const pass = (when: string) =>
+    const pass = (when: "before" | "after") =>
       Effect.suspend(() => {
-        const heldUp = onStep(process, () => `request ${when} ${request.kind}`)
+        const heldUp = onStep(process, when === "before", () => `request ${when} ${request.kind}`)
         if (process.isDead) return Effect.never
         return heldUp === 0
           ? process.gate.await

@@ -153,7 +153,7 @@ export class World {
       steps: this.steps,
       deaths: this.deaths,
       virtualMillis: this.timeline.elapsedMillis,
-      firstSteps: this.processes[0]?.step ?? 0,
+      trails: this.processes.map(({ operations, requests, trail }) => ({ steps: trail, requests, operations })),
       coverage
     }
   }
@@ -213,7 +213,7 @@ export class World {
     const session = watchedSession(
       process,
       this.serverClock,
-      (process, label) => this.step(process, null, label),
+      (process, isBefore, label) => this.step(process, null, isBefore, label),
       (process, request) => this.scenario.onAnswer?.(process, request)
     )
     return Effect.suspend(() => {
@@ -298,7 +298,12 @@ export class World {
     const process = machine.processes.get(step.process)
     if (process === undefined) return Effect.void
     const { delayChance, delayMillisMax, turnsMax } = this.program.disk
-    const heldUp = this.step(process, step, () => `disk ${step.phase} ${step.operation} ${kindOf(step.path)}`)
+    const heldUp = this.step(
+      process,
+      step,
+      step.phase === "before",
+      () => `disk ${step.phase} ${step.operation} ${kindOf(step.path)}`
+    )
     if (process.isDead) return Effect.never
     let wait: Effect.Effect<void> = heldUp > 0 ? this.delay(heldUp) : Effect.void
     if (step.phase === "before" && !process.isCalm && heldUp === 0) {
@@ -317,9 +322,19 @@ export class World {
   }
 
   /** Counts a step, and does to the process what the program says for it. Gives how long the step is held up. */
-  private step(process: Process, disk: DiskStep | null, label: () => string): number {
+  private step(process: Process, disk: DiskStep | null, isBefore: boolean, label: () => string): number {
     process.step++
     this.steps++
+    process.trail.push(
+      disk === null
+        ? (isBefore ? "before" : "after-change")
+        : disk.phase === "after" && disk.changes
+        ? "after-change"
+        : disk.phase
+    )
+    if (disk?.phase === "before") {
+      process.operations.set(disk.operation, (process.operations.get(disk.operation) ?? 0) + 1)
+    }
     this.wall.greatest = Math.max(this.wall.greatest, Math.ceil(this.timeline.now) + process.skewMillis)
     this.scenario.onStep?.(process, disk)
     if (
@@ -393,8 +408,9 @@ export class World {
   // --- the rest of the world
 
   private faultOf(sender: Process | null): Fault | null | undefined {
-    if (sender === null || sender.isCalm) return null
+    if (sender === null) return null
     const at = ++sender.requests
+    if (sender.isCalm) return null
     return sender.run.requestFaults.find((entry) => entry.at === at)?.fault
   }
 
