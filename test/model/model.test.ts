@@ -17,7 +17,7 @@ describe("every state of small programs", () => {
       const { found, states } = explore({ scope, bug: null })
       assert.isNull(told(found))
       assert.strictEqual(states, scope.states)
-    })
+    }, 300_000)
   }
 })
 
@@ -25,7 +25,7 @@ describe("a bug that is planted in the model", () => {
   for (const { bug, scope } of bugs) {
     it(`${bug} is found`, () => {
       assert.isNotNull(explore({ scope, bug }).found)
-    })
+    }, 300_000)
   }
 
   it("is each of the simulation's, or it is said why not", () => {

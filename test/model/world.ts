@@ -118,7 +118,7 @@ export const steps = (model: Model, state: State, emit: Emit): void => {
 export const mustBeFinal = (model: Model, state: State): void => {
   const { keys } = model.scope
   if (state.processes.length > 0) {
-    violate(`process ${state.processes.map(({ id }) => id).join(" and ")} goes on for ever, or waits for ever`)
+    violate(`process ${state.processes.map(({ id }) => id).join(" and ")} waits for ever`)
   }
   if (state.finished === 0) violate("no process is left that finishes the job")
   for (const [record, key] of keys.entries()) {
