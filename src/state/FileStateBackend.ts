@@ -200,7 +200,10 @@ export const make = Effect.fnUntraced(function*(
     completeCheckpoint: Effect.fnUntraced(function*(manifest) {
       const name = `e${manifest.epoch}-c${manifest.checkpointId}.manifest`
       yield* writeDurably(fs, checkpoints, name, WalFormat.encodeJson("manifest", manifest))
-      for (const old of (yield* listManifests).slice(retained)) yield* removeQuietly(`${checkpoints}/${old.name}`)
+      const manifests = yield* listManifests
+      // A newer one is a successor's, and may not be durable yet: nothing goes before what makes it dispensable is there.
+      if (manifests[0]?.name !== name) yield* syncDirectory(fs, checkpoints)
+      for (const old of manifests.slice(retained)) yield* removeQuietly(`${checkpoints}/${old.name}`)
     }),
     // One that is listed may be removed before it is read, by a process that does not know yet that it is superseded.
     latestCheckpoint: Effect.flatMap(
@@ -221,6 +224,8 @@ export const make = Effect.fnUntraced(function*(
         swept.segments++
         yield* removeQuietly(`${segments}/${name}`)
       }
+      // The newest may have been renamed by a process that was killed before it was durable, or by a successor just now.
+      if (manifests.length > retained) yield* syncDirectory(fs, checkpoints)
       for (const { epoch: ofManifest, name } of manifests.slice(retained)) {
         if (ofManifest > epoch) continue
         swept.manifests++

@@ -55,6 +55,82 @@ describe("FileStateBackend, after a process was killed at any step of opening it
   }
 })
 
+describe("FileStateBackend, with a manifest whose new name is not durable yet", () => {
+  /** Each change of names since the last sync survives a power loss or does not; 64 times. */
+  const latestAfterPowerLoss = Effect.fnUntraced(function*(disk: SimulatedDisk.SimulatedDisk) {
+    const found = new Set<string>()
+    for (let seed = 0; seed < 64; seed++) {
+      const fork = disk.fork(seed)
+      fork.crash({ mode: "scattered" })
+      const exit = yield* fork.boot().run(
+        Effect.scoped(Effect.flatMap(open("/state"), (backend) => backend.latestCheckpoint))
+      )
+      if (exit === null || Exit.isFailure(exit)) return assert.fail(String(exit))
+      found.add(exit.value === null ? "none" : `e${exit.value.epoch}-c${exit.value.checkpointId}`)
+    }
+    return [...found].toSorted()
+  })
+
+  // Both found by exploring all states of small programs (test/model).
+  it.live("the next start does not sweep what is older before it is", () =>
+    Effect.gen(function*() {
+      const disk = SimulatedDisk.make()
+      const first = disk.boot()
+      disk.observe(({ operation, path, phase }) =>
+        Effect.sync(() => {
+          if (operation === "rename" && path.includes("c2.manifest") && phase === "after") first.kill()
+        })
+      )
+      yield* first.run(Effect.scoped(Effect.gen(function*() {
+        const backend = yield* open("/state")
+        yield* backend.completeCheckpoint(manifest(1))
+        yield* backend.completeCheckpoint(manifest(2))
+      })))
+      assert.isFalse(first.isAlive())
+      disk.observe(null)
+      const second = yield* disk.boot().run(Effect.scoped(Effect.gen(function*() {
+        const backend = yield* open("/state")
+        assert.strictEqual((yield* backend.latestCheckpoint)?.checkpointId, 2)
+        yield* backend.sweep([], 1)
+      })))
+      assert.isTrue(second !== null && Exit.isSuccess(second))
+      assert.deepStrictEqual(yield* latestAfterPowerLoss(disk), ["e1-c2"])
+    }).pipe(Effect.provideService(Clock.Clock, impatient)))
+
+  it.live("a superseded process does not remove its own for its successor's before that is", () =>
+    Effect.gen(function*() {
+      const disk = SimulatedDisk.make()
+      const zombie = disk.boot()
+      let renamed = false
+      const successor = Effect.gen(function*() {
+        const process = disk.boot()
+        disk.observe(({ operation, path, phase }) =>
+          Effect.sync(() => {
+            if (operation === "rename" && path.includes("e2-c1.manifest") && phase === "after") process.kill()
+          })
+        )
+        yield* process.run(Effect.scoped(Effect.gen(function*() {
+          const backend = yield* open("/state", { takeOver: true })
+          yield* backend.completeCheckpoint(manifest(1, [], 2))
+        })))
+        assert.isFalse(process.isAlive())
+        disk.observe(null)
+      })
+      disk.observe(({ operation, path, phase }) => {
+        if (operation === "rename" && path.includes("e1-c2.manifest")) renamed = true
+        const isBetween = renamed && operation === "syncDirectory" && phase === "after"
+        return isBetween ? successor : Effect.void
+      })
+      const exit = yield* zombie.run(Effect.scoped(Effect.gen(function*() {
+        const backend = yield* open("/state")
+        yield* backend.completeCheckpoint(manifest(1))
+        yield* backend.completeCheckpoint(manifest(2))
+      })))
+      assert.isTrue(exit !== null && Exit.isSuccess(exit))
+      assert.deepStrictEqual(yield* latestAfterPowerLoss(disk), ["e2-c1"])
+    }).pipe(Effect.provideService(Clock.Clock, impatient)))
+})
+
 describe("FileStateBackend, when the lock can't be written", () => {
   // Found by a random program.
   it.live("the same process may try again, though the file is there", () =>
