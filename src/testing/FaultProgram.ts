@@ -45,7 +45,8 @@ export interface Point {
  *
  * - `crash`: its machine stops: with all processes on it, and for modes other than `kill` without power
  * - `kill`: the process dies
- * - `freeze`: it makes no step until its successors have made `thawAfter` (null: until they have finished)
+ * - `freeze`: it makes no step until its successors have made `thawAfter` (null: until they have finished), counting
+ *   those whose description contains `thawWhere`
  * - `stop`: it is asked to end, and ends
  * - `finish`: it is left alone
  *
@@ -55,7 +56,7 @@ export interface Point {
 export type End =
   | Point & { readonly kind: "crash"; readonly mode: CrashMode }
   | Point & { readonly kind: "kill" }
-  | Point & { readonly kind: "freeze"; readonly thawAfter: number | null }
+  | Point & { readonly kind: "freeze"; readonly thawAfter: number | null; readonly thawWhere: string }
   | Point & { readonly kind: "stop" }
   | { readonly kind: "finish" }
 
@@ -108,6 +109,8 @@ export interface FaultProgram {
     readonly turnsMax: number
     readonly delayMillisMax: number
     readonly delayChance: number
+    /** One kind of operation takes this long, each time. */
+    readonly slow: { readonly operation: DiskOperation; readonly millis: number } | null
   }
   /** After this long a process meets no more faults (but its end). */
   readonly faultMillis: number
@@ -150,7 +153,7 @@ export const calm = (seed: number, runs: ReadonlyArray<Run> = []): FaultProgram 
     requestTimeoutMillis: 12_000,
     outages: []
   },
-  disk: { shortReads: false, turnsMax: 0, delayMillisMax: 0, delayChance: 0 },
+  disk: { shortReads: false, turnsMax: 0, delayMillisMax: 0, delayChance: 0, slow: null },
   faultMillis: 60_000
 })
 
@@ -233,6 +236,16 @@ const freezePlaces: ReadonlyArray<string> = [
   "query"
 ]
 
+const slowOperations: ReadonlyArray<DiskOperation> = [
+  "remove",
+  "remove",
+  "sync",
+  "syncDirectory",
+  "rename",
+  "create",
+  "write"
+]
+
 const faultOf = (dice: Dice): Fault => {
   const [operation, path] = dice.pick<readonly [DiskOperation, string]>([
     ["sync", ""],
@@ -296,6 +309,7 @@ const endOf = (dice: Dice, trouble: Trouble): End => {
       return {
         kind,
         ...point,
+        thawWhere: "",
         thawAfter: dice.chance(0.15) ? null : dice.pick([0, dice.below(60), dice.between(100, 300), dice.below(600)])
       }
     case "finish":
@@ -304,6 +318,44 @@ const endOf = (dice: Dice, trouble: Trouble): End => {
       return { kind, ...point }
   }
 }
+
+/**
+ * Ends of two processes that belong together: what the first has left half done is what the second must not rely on. Each
+ * by itself is drawn often enough, both one after the other hardly ever.
+ */
+const stories: ReadonlyArray<(dice: Dice) => readonly [End, End]> = [
+  // A checkpoint has its name, which is not durable; whoever comes next removes the one before.
+  (dice) => [
+    { kind: "kill", at: dice.between(1, 6), where: "after rename *.manifest.tmp" },
+    { kind: "crash", at: 1, where: "after remove *.manifest", mode: dice.pick(["scattered", "mixed"]) }
+  ],
+  // A superseded process completes a checkpoint just when its successor's has its name.
+  (dice) => [
+    {
+      kind: "freeze",
+      at: dice.between(2, 5),
+      where: "before readDirectory checkpoints",
+      thawAfter: 1,
+      thawWhere: "after rename *.manifest.tmp"
+    },
+    {
+      kind: "crash",
+      at: dice.between(1, 2),
+      where: dice.pick(["before syncDirectory checkpoints", "after open checkpoints"]),
+      mode: dice.pick(["scattered", "mixed"])
+    }
+  ],
+  // A claim was made, and nothing of it is on the disk.
+  (dice) => [
+    { kind: "kill", at: dice.between(1, 3), where: "after lwt" },
+    {
+      kind: "crash",
+      at: dice.between(1, 4),
+      where: dice.pick(["lwt", "after rename", "after remove"]),
+      mode: "scattered"
+    }
+  ]
+]
 
 /**
  * The program of a seed: the same for ever, as long as this function does not change.
@@ -341,6 +393,12 @@ export const generate = (seed: number): FaultProgram => {
       end: endOf(dice, trouble)
     }
   })
+  if (dice.chance(0.12)) {
+    const [first, second] = dice.pick(stories)(dice)
+    const at = Math.max(0, runs.length - 2)
+    const calmRun = undisturbed(dice.between(1, 2), machine)
+    runs.splice(at, 2, { ...calmRun, end: first }, { ...calmRun, end: second })
+  }
   const slowDisk = dice.chance(0.3)
   const outages = dice.chance(0.2)
     ? Array.from({ length: dice.between(1, 2) }, () => {
@@ -365,7 +423,8 @@ export const generate = (seed: number): FaultProgram => {
       shortReads: dice.chance(0.3),
       turnsMax: dice.pick([0, 0, 1, 3]),
       delayMillisMax: slowDisk ? dice.pick([1, 5, 40]) : 0,
-      delayChance: dice.pick([0.02, 0.1])
+      delayChance: dice.pick([0.02, 0.1]),
+      slow: dice.chance(0.3) ? { operation: dice.pick(slowOperations), millis: dice.pick([2, 30, 400]) } : null
     },
     faultMillis: dice.pick([2000, 20_000, 60_000])
   }

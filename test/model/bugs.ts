@@ -65,8 +65,6 @@ export const bugs = Object.entries(planted).map(([bug, options]) => ({
   } satisfies Scope
 }))
 
-export const ownBugs: ReadonlyArray<string> = ["removed-before-durable", "swept-before-durable"]
-
 /** Those of test/simulation/planted.ts that the model has no words for, and what finds them besides the simulation. */
 export const notInTheModel: { readonly [bug: string]: string } = {
   "timestamp-per-chunk": "a record is a chunk here: it is timestamp-per-checkpoint; test/sink, test/recovery",
@@ -74,6 +72,7 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "segment-sync-retried": "a failed fsync ends the run; no handle is used after it; FileStateBackend.test",
   "existing-directory-not-synced": "the state directory is there from the beginning; FileStateBackend.crash.test",
   "checksums-ignored": "nothing is damaged, and bytes are not told; FileStateBackend.test flips every bit",
+  "sealed-while-removed": "a run ends in one step, not fiber by fiber; FileStateBackend.crash.test",
   "locked-by-itself": "the lock is not told: a start is a start; FileStateBackend.crash.test",
   "triggers-after-the-end": "a trigger is answered at once, and no failure is counted; test/checkpoint, test/job",
   "waits-for-aborted": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",

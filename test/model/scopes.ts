@@ -5,8 +5,9 @@
  * Each run of a job ends with a checkpoint, and `triggers` come before it, over all its processes: with 2 of them a run
  * that is not disturbed has three checkpoints. A crash in a scope with power losses is a kill or a power loss.
  *
- * Together they are all pairs of what can go wrong, each with three checkpoints or two subtasks, most with both. A zombie
- * with two subtasks, three checkpoints and two faults at once is above what a few minutes can hold: there the scopes are
+ * Together they are pairs of what can go wrong, each with three checkpoints or two subtasks, many with both. A zombie
+ * with a failure, a power loss, two kills or two subtasks has two checkpoints; one with a kill and a failure only the
+ * last; two failures beside a zombie are not among them. A zombie with two subtasks, three checkpoints and two faults at once is above what a few minutes can hold: there the scopes are
  * smaller in one of these.
  */
 import type { Scope } from "./scope.ts"

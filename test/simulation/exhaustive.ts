@@ -85,7 +85,7 @@ const deaths = (trail: Trail, modes: ReadonlyArray<CrashMode>): ReadonlyArray<De
 
 const freezeAt = (at: number, thawAfter: number | null): Deviation => (run) => ({
   ...run,
-  end: { kind: "freeze", at, where: "", thawAfter }
+  end: { kind: "freeze", at, where: "", thawAfter, thawWhere: "" }
 })
 
 const delayMillis = 1000
@@ -173,6 +173,7 @@ const scopesOf = (parallelism: number, checkpoints: number): ReadonlyArray<Scope
   const base = () => World.run(toOne((run) => run)).trails[0]!
   const modes: ReadonlyArray<CrashMode> = ["kill", "lost", "kept", "mixed"]
   const few: ReadonlyArray<CrashMode> = ["kill", "lost"]
+  const all: ReadonlyArray<CrashMode> = ["kill", "lost", "scattered"]
   const scope = (name: string, what: string, programs: () => Programs): Scope => ({
     name: `${name} ${parallelism}x${checkpoints}`,
     what,
@@ -197,7 +198,7 @@ const scopesOf = (parallelism: number, checkpoints: number): ReadonlyArray<Scope
     scope(
       "death, death",
       "and one of the successor",
-      () => pairs(deaths(base(), few), inTurn, ([, successor]) => deaths(successor!, few))
+      () => pairs(deaths(base(), all), inTurn, ([, successor]) => deaths(successor!, all))
     ),
     scope(
       "failure, death",

@@ -197,6 +197,26 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(backend, "of manifests.slice(0, retained)) {", "of manifests.slice(0, 0)) {")
   ),
   bug(
+    "removed-before-durable",
+    "A superseded process removes its own checkpoint for its successor's, whose new name is not durable yet.",
+    edit(backend, "      if (manifests[0]?.name !== name) yield* syncDirectory(fs, checkpoints)\n", "")
+  ),
+  bug(
+    "swept-before-durable",
+    "A start sweeps an older checkpoint, when the newer one was renamed by a process that died before it was durable.",
+    edit(backend, "      if (manifests.length > retained) yield* syncDirectory(fs, checkpoints)\n", "")
+  ),
+  bug(
+    "sealed-while-removed",
+    "A subtask seals and gives out a segment that is being removed, because another subtask has failed.",
+    edit(subtask, "const scope = yield* Scope.fork(yield* Effect.scope)", "const scope = yield* Effect.scope"),
+    edit(
+      backend,
+      "failed ??= new StateIoError({ path, operation: \"seal\", code: null, detail: \"its run has ended\" })\n",
+      "\n"
+    )
+  ),
+  bug(
     "file-opened-before-ledger",
     "A segment whose rows are in is opened before the ledger is asked, and is gone.",
     edit(

@@ -6,40 +6,30 @@
  *     node test/simulation/simulate.ts --seed 4711             one program, told step by step
  *     node test/simulation/simulate.ts --program failing.json  the same for a program from a file
  *     node test/simulation/simulate.ts --planted [name]        whether each planted bug is found
+ *     node test/simulation/simulate.ts --exhaustive [scope]    all programs of small scopes; "quick": the smaller ones
  *
  * `--from N` begins with another seed than 0, `--jobs N` sets the number of processes, `--keep-going` does not stop at the
- * first failure. The first failing program is made smaller and printed. The last line of stdout is a JSON summary; exit
- * code 1 for a violation or a planted bug that is not found, 2 for wrong arguments.
+ * first failure; `--planted --exhaustive [name]` looks for planted bugs in the small scopes. The first failing program is
+ * made smaller and printed. The last line of stdout is a JSON summary; exit code 1 for a violation or a planted bug that
+ * is not found, 2 for wrong arguments.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import Process from "node:process"
 import * as Util from "node:util"
-import { plantedBugs } from "./planted.ts"
+import { enumerate } from "./enumerate.ts"
+import { isQuick, scopes } from "./exhaustive.ts"
+import { enumeratePlanted, huntPlanted } from "./huntPlanted.ts"
 import type { Program } from "./program.ts"
 import { generate } from "./program.ts"
+import { out, say, summary } from "./told.ts"
 import type { Failure } from "./worker.ts"
 import type { Totals } from "./workers.ts"
 import { addTo, makeTotals, startWorker } from "./workers.ts"
 import * as World from "./world.ts"
 
 const command = "node test/simulation/simulate.ts"
-const plantedSeedsMax = 2000
-
-const out = (line: string) => Process.stdout.write(`${line}\n`)
-const say = (line: string) => Process.stderr.write(`${line}\n`)
-
-const summary = (totals: Totals, violations: number, seconds: number) =>
-  JSON.stringify({
-    runs: totals.runs,
-    steps: totals.steps,
-    crashes: totals.deaths,
-    violations,
-    runsPerSecond: Math.round(totals.runs / seconds * 10) / 10,
-    simulatedHours: Math.round(totals.virtualMillis / 36_000) / 100
-  })
-
 /** How often each thing happened, crash points last. */
 const tellCoverage = ({ coverage }: Totals) => {
   const isPoint = (what: string) => /^(crash|kill|freeze|stop): /.test(what)
@@ -124,35 +114,40 @@ const hunt = async ({ from, jobs, keepGoing, minutes, seeds }: Hunt): Promise<bo
   return failures.length === 0
 }
 
-/** Every bug of the catalogue is planted, and must be found. */
-const huntPlanted = async (name: string | null, jobs: number): Promise<boolean> => {
-  const bugs = plantedBugs.filter((bug) => name === null || bug.name === name)
-  if (bugs.length === 0) throw new TypeError(`there is no planted bug ${name}: ${plantedBugs.map((bug) => bug.name)}`)
+/** Every program of small scopes. */
+const enumerateScopes = async (name: string | null, jobs: number): Promise<boolean> => {
+  const chosen = scopes.filter((scope) => name === null || scope.name === name || (name === "quick" && isQuick(scope)))
+  if (chosen.length === 0) {
+    throw new TypeError(`there is no scope ${name}: quick, ${scopes.map((scope) => scope.name).join("; ")}`)
+  }
   const totals = makeTotals()
   const startedAt = performance.now()
-  const queue = bugs.slice()
-  let notFound = 0
-  await Promise.all(Array.from({ length: jobs }, async () => {
-    for (let bug = queue.shift(); bug !== undefined; bug = queue.shift()) {
-      const worker = startWorker(bug.edits)
-      let found: Failure | undefined
-      for (let from = 0; from < plantedSeedsMax && found === undefined; from += 50) {
-        const report = await worker.ask({ _tag: "Run", from, to: from + 50, stopAtFirst: true })
-        if (report._tag !== "Ran") continue
-        addTo(totals, report)
-        found = report.failures[0]
-      }
-      worker.stop()
-      if (found === undefined) notFound++
+  let saidAt = startedAt
+  const all = await enumerate(chosen, {
+    jobs,
+    totals,
+    onScope: ({ count, failures, scope, seconds }) =>
       out(
-        `${bug.name.padEnd(34)}` + (found === undefined
-          ? `NOT FOUND in ${plantedSeedsMax} runs`
-          : `found after ${String(found.seed + 1).padStart(4)} runs: ${found.violations[0]!.slice(0, 110)}`)
-      )
+        `${scope.name.padEnd(22)} ${String(count).padStart(7)} programs ${seconds.toFixed(0).padStart(6)} s  ` +
+          (failures.length === 0 ? "no violation" : "VIOLATION") + `  (${scope.what})`
+      ),
+    onProgress: (scope, done, count) => {
+      if (performance.now() - saidAt < 5000) return
+      saidAt = performance.now()
+      say(`${scope.name}: ${done} of ${count}`)
     }
-  }))
-  out(summary(totals, bugs.length - notFound, (performance.now() - startedAt) / 1000))
-  return notFound === 0
+  })
+  const failed = all.find(({ failures }) => failures.length > 0)
+  const [failure] = failed?.failures ?? []
+  if (failed !== undefined && failure !== undefined) {
+    const program = failed.scope.programs().at(failure.seed)
+    const file = Path.join(Os.tmpdir(), `failing-${failed.scope.name.replace(/\W+/g, "-")}-${failure.seed}.json`)
+    Fs.writeFileSync(file, `${JSON.stringify(program, null, 2)}\n`)
+    for (const violation of failure.violations) out(`VIOLATION: ${violation}`)
+    out(`replay: ${command} --program ${file}`)
+  }
+  out(summary(totals, failed === undefined ? 0 : 1, (performance.now() - startedAt) / 1000))
+  return failed === undefined
 }
 
 const number = (name: string, text: string | undefined, otherwise: number): number => {
@@ -174,11 +169,15 @@ const main = async (args: ReadonlyArray<string>): Promise<boolean> => {
       jobs: { type: "string" },
       program: { type: "string" },
       planted: { type: "boolean" },
+      exhaustive: { type: "boolean" },
       "keep-going": { type: "boolean" }
     }
   })
   const jobs = Math.max(1, number("jobs", values.jobs, Os.availableParallelism()))
-  if (values.planted === true) return huntPlanted(positionals[0] ?? null, jobs)
+  if (values.planted === true) {
+    return (values.exhaustive === true ? enumeratePlanted : huntPlanted)(positionals[0] ?? null, jobs)
+  }
+  if (values.exhaustive === true) return enumerateScopes(positionals[0] ?? null, jobs)
   if (positionals.length > 0) throw new TypeError(`what is ${positionals.join(" ")}?`)
   if (values.program !== undefined) return replay(JSON.parse(Fs.readFileSync(values.program, "utf8")))
   if (values.seed !== undefined) return replay(generate(number("seed", values.seed, 0)))

@@ -297,7 +297,7 @@ export class World {
   private diskStep(machine: Machine, step: DiskStep): Effect.Effect<void> {
     const process = machine.processes.get(step.process)
     if (process === undefined) return Effect.void
-    const { delayChance, delayMillisMax, turnsMax } = this.program.disk
+    const { delayChance, delayMillisMax, slow, turnsMax } = this.program.disk
     const heldUp = this.step(
       process,
       step,
@@ -307,8 +307,10 @@ export class World {
     if (process.isDead) return Effect.never
     let wait: Effect.Effect<void> = heldUp > 0 ? this.delay(heldUp) : Effect.void
     if (step.phase === "before" && !process.isCalm && heldUp === 0) {
-      if (delayMillisMax > 0 && this.dice.chance(delayChance)) wait = this.delay(1 + this.dice.below(delayMillisMax))
-      else if (turnsMax > 0) wait = this.turns(this.dice.below(turnsMax + 1))
+      if (slow?.operation === step.operation) wait = this.delay(slow.millis)
+      else if (delayMillisMax > 0 && this.dice.chance(delayChance)) {
+        wait = this.delay(1 + this.dice.below(delayMillisMax))
+      } else if (turnsMax > 0) wait = this.turns(this.dice.below(turnsMax + 1))
     }
     return process.isFrozen ? Effect.andThen(wait, process.gate.await) : wait
   }
@@ -345,7 +347,9 @@ export class World {
     }
     if (process !== this.current) return 0
     for (const other of this.processes) {
-      if (other.isFrozen && other.thawIn !== null && other !== process && --other.thawIn <= 0) this.thaw(other)
+      if (!other.isFrozen || other.thawIn === null || other === process) continue
+      const { end } = other.run
+      if (end.kind === "freeze" && label().includes(end.thawWhere) && --other.thawIn <= 0) this.thaw(other)
     }
     this.meetEnd(process, label)
     return process.run.delays.find(({ at }) => at === process.step)?.millis ?? 0

@@ -32,6 +32,7 @@ export function* withFewerFaults<P extends FaultProgram>(program: P): Generator<
   for (const name of ["turnsMax", "delayMillisMax", "lateChance"] as const) {
     if (cassandra[name] > 0) yield { ...program, cassandra: { ...cassandra, [name]: 0 } }
   }
+  if (disk.slow !== null) yield { ...program, disk: { ...disk, slow: null } }
   if (disk.shortReads) yield { ...program, disk: { ...disk, shortReads: false } }
   for (const name of ["turnsMax", "delayMillisMax"] as const) {
     if (disk[name] > 0) yield { ...program, disk: { ...disk, [name]: 0 } }
