@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
 import type { SourceError } from "../source/SourceError.ts"
+import type { FieldsRefused } from "./statement.ts"
 
 /**
  * - `success` 0: finished, or nothing to do.
@@ -57,7 +58,7 @@ export class Interrupted extends Schema.TaggedError<Interrupted>("effect-cassand
  * @category errors
  * @since 0.1.0
  */
-export type LoadError = JobError | SourceError | CommitterOptionError | Interrupted | CliError.CliError
+export type LoadError = JobError | SourceError | CommitterOptionError | FieldsRefused | Interrupted | CliError.CliError
 
 /**
  * `resumes`: whether running the same command again goes on; `after-fix` once what the message names is corrected;
@@ -97,6 +98,7 @@ export const verdict = (error: LoadError): Verdict => {
     case "RecordRefused":
     case "RowRefused":
       return { code: badRecords, resumes: "after-fix" }
+    case "FieldsRefused":
     case "StatementRefused":
       return { code: fatal, resumes: "no" }
     case "CassandraError":

@@ -198,16 +198,16 @@ export const list = (
   )
 
 /**
- * A flag without a value, false by default.
+ * A flag without a value, false unless `byDefault`; `--no-` in front of its name says the contrary.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
+export const toggle = (name: string, description: string, byDefault = false): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(
     Flag.withDescription(description),
     Flag.map((value): Given => ({ text: String(value), from: null })),
     Flag.withFallbackConfig(fromEnvironment(name)),
-    Flag.withDefault({ text: "false", from: null }),
+    Flag.withDefault({ text: String(byDefault), from: null }),
     Flag.mapEffect((input) => read(name, truth, input))
   )

@@ -14,6 +14,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
@@ -28,19 +29,41 @@ import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import * as Flag from "./flag.ts"
+import type { Fields } from "./inferInsert.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import * as Progress from "./Progress.ts"
 import { Exit, report } from "./report.ts"
 import { Signals } from "./Signals.ts"
+import * as Statement from "./statement.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 const makeSource = Effect.fnUntraced(function*(options: LoadOptions) {
   const format = yield* Options.format(options)
   const source: Source<object, SourceError, FileSystem.FileSystem> = format.kind === "csv"
-    ? yield* CsvSource.make(options.file, { delimiter: format.delimiter })
+    ? yield* CsvSource.make(options.file, { delimiter: format.delimiter, header: format.header })
     : yield* NdjsonSource.make(options.file)
-  return source
+  return { source, format }
+})
+
+/** The fields of the first records. */
+const fieldsOf = Effect.fnUntraced(function*(
+  source: Source<object, SourceError, FileSystem.FileSystem>,
+  format: Options.Format
+) {
+  const first = yield* source.read(null).pipe(
+    Stream.filter((chunk) => chunk.records.length > 0),
+    Stream.runHead
+  )
+  const names = new Set<string>()
+  const records = Option.match(first, { onNone: () => [], onSome: (chunk) => chunk.records })
+  for (const { value } of records) for (const name of Object.keys(value)) names.add(name)
+  const fields: Fields = {
+    input: source.describe,
+    names: [...names],
+    isComplete: format.kind === "csv" && names.size > 0
+  }
+  return fields
 })
 
 /** Rows that earlier runs logged, and that the ledger does not know to be in. */
@@ -61,7 +84,9 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const signals = yield* Signals
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
-  const source = yield* makeSource(options)
+  const target = yield* Options.target(options)
+  const { format, source } = yield* makeSource(options)
+  const fields = yield* fieldsOf(source, format)
   const directory = Options.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
@@ -72,6 +97,12 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   const sessionOptions = yield* Options.session(options)
   const session = yield* CassandraSession.make(sessionOptions)
+  const { notes, query, warnings } = yield* Statement.choose(
+    session,
+    target,
+    fields,
+    format.kind === "csv" && !format.header
+  )
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
     : yield* CassandraSession.make({
@@ -87,6 +118,9 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${options.file} to ${session.describe}, state in ${directory}`)
+  yield* Effect.logInfo(query)
+  for (const note of notes) yield* Effect.logInfo(note)
+  for (const warning of warnings) yield* Effect.logWarning(warning)
   const retry = Retry.exponential(options.sendRetry)
   const services = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     self.pipe(
@@ -98,9 +132,10 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const handle = yield* services(Job.start({
     source,
     sink: {
-      query: options.query,
+      query,
       nulls: options.nulls,
-      requestsInFlightMax: options.requestsInFlight,
+      missing: options.missing,
+      requestsInFlightMax: options.maxInFlight,
       sendRetry: retry,
       segmentBytesMax: options.segmentBytes,
       pendingBytesMax: options.pendingBytes

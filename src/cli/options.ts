@@ -12,9 +12,12 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
 import * as Flag from "./flag.ts"
+import * as Mapping from "./Mapping.ts"
+import type { Target } from "./statement.ts"
 
 const jobIds = Flag.text(
   "name",
@@ -27,6 +30,11 @@ const keyspaces = Flag.text(
   "1 to 48 lower case letters, digits and underscores, beginning with a letter"
 )
 const ports = Flag.count(1, 65_535)
+const tables = Flag.text(
+  "name",
+  /^(?:(?:"(?:[^"]|"")+"|[^".]+)\.)?(?:"(?:[^"]|"")+"|[^".]+)$/,
+  "the name of a table, or keyspace.table"
+)
 
 const delimiters: Flag.Kind<string> = {
   metavar: "character",
@@ -45,11 +53,57 @@ export const load = {
   file: Argument.String("file").pipe(
     Argument.withDescription("The file to load: NDJSON (one JSON object a line) or CSV")
   ),
-  query: Flag.required(
+  format: Flag.optional(
+    "format",
+    Flag.literal("ndjson|csv", ["ndjson", "csv"]),
+    "Format of the file (default: csv for .csv and .tsv, else ndjson)"
+  ),
+  delimiter: Flag.optional("delimiter", delimiters, "Between the fields of CSV (default: tab for .tsv, else a comma)"),
+  header: Flag.toggle(
+    "header",
+    "Whether the first line of CSV names the fields; with --no-header they are 0, 1, ... (default: true)",
+    true
+  ),
+
+  keyspace: Flag.optional(
+    "keyspace",
+    Flag.text("name"),
+    "Keyspace of a table that is named without one (default: CASSANDRA_KEYSPACE, else none)",
+    { alias: "k" }
+  ),
+  table: Flag.optional(
+    "table",
+    tables,
+    "Table to load into, as name or keyspace.name; the INSERT is made from its columns (default: that of --query)",
+    { alias: "t" }
+  ),
+  mapping: Flag.optional(
+    "mapping",
+    Flag.text("text"),
+    "Which field fills which column, as dsbulk's: field=column, *=*, *=-column, 0=column, field=__ttl " +
+      "(default: *=*, each column from the field of its name)",
+    { alias: "m" }
+  ),
+  query: Flag.optional(
     "query",
     Flag.text("CQL"),
-    "INSERT, UPDATE or DELETE; its markers (? or :name) are filled from the fields of their names"
+    "Instead of --table, an INSERT, UPDATE or DELETE of your own; its markers (? or :name) are filled from the fields " +
+      "of their names (default: made from --table)",
+    { alias: "q" }
   ),
+  nulls: Flag.withDefault(
+    "nulls",
+    Flag.literal("unset|tombstone", ["unset", "tombstone"]),
+    "unset",
+    "What a null, or an empty CSV field, does: leave the column as it is, or delete its value"
+  ),
+  missing: Flag.withDefault(
+    "missing",
+    Flag.literal("unset|error", ["unset", "error"]),
+    "unset",
+    "What a field that a record does not have does: leave the column as it is, or stop there"
+  ),
+
   job: Flag.required("job", jobIds, "Name of the job: the same name resumes it"),
   uid: Flag.withDefault("uid", Flag.text("name"), "sink", "Name of the sink in the job"),
   state: Flag.optional(
@@ -70,12 +124,6 @@ export const load = {
     Flag.text("name"),
     "Data centre to use (default: CASSANDRA_LOCAL_DC, else that of the first node that answers)"
   ),
-  keyspace: Flag.optional(
-    "keyspace",
-    Flag.text("name"),
-    "Keyspace of a table that is named without one (default: CASSANDRA_KEYSPACE, else none)",
-    { alias: "k" }
-  ),
   username: Flag.optional(
     "username",
     Flag.text("name"),
@@ -88,21 +136,8 @@ export const load = {
     "Consistency level of writes (default: CASSANDRA_CONSISTENCY, else LOCAL_QUORUM)"
   ),
 
-  format: Flag.optional(
-    "format",
-    Flag.literal("ndjson|csv", ["ndjson", "csv"]),
-    "Format of the file (default: csv for .csv and .tsv, else ndjson)"
-  ),
-  delimiter: Flag.optional("delimiter", delimiters, "Between the fields of CSV (default: tab for .tsv, else a comma)"),
-  nulls: Flag.withDefault(
-    "null",
-    Flag.literal("unset|tombstone", ["unset", "tombstone"]),
-    "unset",
-    "What a null, or an empty CSV field, does: leave the column as it is, or delete its value"
-  ),
-
   parallelism: Flag.withDefault("parallelism", Flag.count(1, 1024), "1", "Subtasks that log and send side by side"),
-  requestsInFlight: Flag.withDefault("requests-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
+  maxInFlight: Flag.withDefault("max-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
   sendRetry: Flag.withDefault(
     "send-retry",
     Flag.duration({ orZero: true }),
@@ -250,21 +285,58 @@ export const stateDirectory = ({ job, state, uid }: LoadOptions): string =>
   state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export type Format =
+  | { readonly kind: "ndjson" }
+  | { readonly kind: "csv"; readonly delimiter: string; readonly header: boolean }
+
+/**
+ * What is written with: a statement or a table, and only one of them.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const target = (
+  { keyspace, mapping, query, table }: LoadOptions
+): Effect.Effect<Target, CliError.CliError> => {
+  if (query !== undefined) {
+    return table !== undefined
+      ? Effect.fail(usage("--table makes the INSERT and --query brings one: leave one of them out"))
+      : mapping !== undefined
+      ? Effect.fail(usage("--mapping is for --table: in --query, name each marker by its field, as in VALUES (:field)"))
+      : Effect.succeed({ kind: "query", query })
+  }
+  if (table === undefined) {
+    return Effect.fail(usage("Give --table (and --keyspace) to load into a table, or --query for a statement"))
+  }
+  const parsed = mapping === undefined ? Result.succeed(Mapping.everything) : Mapping.parse(mapping)
+  if (Result.isFailure(parsed)) return Effect.fail(usage(parsed.failure.message))
+  const [, ofTable, name] = /^(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)$/.exec(table)!
+  const plain = (text: string) => text.startsWith("\"") ? text.slice(1, -1).replaceAll("\"\"", "\"") : text
+  return Effect.succeed({
+    kind: "table",
+    keyspace: ofTable === undefined ? keyspace ?? null : plain(ofTable),
+    table: plain(name!),
+    mapping: parsed.success
+  })
+}
+
+/**
  * How the file is read; a delimiter for a file that has none is a mistake.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const format = (
-  { delimiter, file, format: chosen }: LoadOptions
-): Effect.Effect<
-  { readonly kind: "ndjson" } | { readonly kind: "csv"; readonly delimiter: string },
-  CliError.CliError
-> => {
+  { delimiter, file, format: chosen, header }: LoadOptions
+): Effect.Effect<Format, CliError.CliError> => {
   const extension = /\.(csv|tsv)$/i.exec(file)?.[1]?.toLowerCase()
   if ((chosen ?? (extension === undefined ? "ndjson" : "csv")) === "csv") {
-    return Effect.succeed({ kind: "csv", delimiter: delimiter ?? (extension === "tsv" ? "\t" : ",") })
+    return Effect.succeed({ kind: "csv", delimiter: delimiter ?? (extension === "tsv" ? "\t" : ","), header })
   }
+  if (!header) return Effect.fail(usage("--no-header is for CSV, and this file is read as NDJSON: add --format csv"))
   return delimiter === undefined
     ? Effect.succeed({ kind: "ndjson" })
     : Effect.fail(usage("--delimiter is for CSV, and this file is read as NDJSON: add --format csv, or leave it out"))

@@ -17,6 +17,11 @@ const mistakes: ReadonlyArray<{
   { name: "an unknown verb", args: ["unload"], words: /unload/ },
   { name: "no file", args: ["load", ...query, "--job", "j"], words: /Missing required argument: file/ },
   { name: "no query", args: ["load", "x", "--job", "j"], words: /--query/ },
+  { name: "a table and a query", args: [...base, "-t", "b"], words: /--table.*--query/ },
+  { name: "a mapping and a query", args: [...base, "-m", "*=*"], words: /--mapping is for --table/ },
+  { name: "a bad mapping", args: ["load", "x", "--job", "j", "-t", "b", "-m", "a=b=c"], words: /a=b=c.*character 4/ },
+  { name: "a bad table", args: ["load", "x", "--job", "j", "-t", "a.b.c"], words: /a\.b\.c.*keyspace\.table/ },
+  { name: "no header in NDJSON", args: [...base, "--no-header"], words: /--format csv/ },
   { name: "no job", args: ["load", "x", ...query], words: /--job/ },
   { name: "a job that can't be part of a table's name", args: [...base.slice(0, -1), "My-Job"], words: /My-Job/ },
   { name: "a bad time", args: [...base, "--checkpoint-interval", "10s"], words: /"10s".*"10 seconds"/ },
@@ -51,8 +56,8 @@ const mistakes: ReadonlyArray<{
   {
     name: "a bad choice in the environment",
     args: base,
-    env: { EFFECT_CASSANDRA_NULL: "x" },
-    words: /EFFECT_CASSANDRA_NULL/
+    env: { EFFECT_CASSANDRA_NULLS: "x" },
+    words: /EFFECT_CASSANDRA_NULLS/
   },
   {
     name: "a bad boolean in the environment",
