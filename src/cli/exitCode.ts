@@ -87,6 +87,7 @@ export const verdict = (error: LoadError): Verdict => {
         case "RecordTooLong":
           return { code: badRecords, resumes: "after-fix" }
         case "InputChanged":
+        case "InputDamaged":
           return { code: fatal, resumes: "after-fix" }
         case "InvalidOption":
           return { code: usage, resumes: "no" }

@@ -9,27 +9,22 @@ import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
-import * as CsvSource from "../source/CsvSource.ts"
-import * as NdjsonSource from "../source/NdjsonSource.ts"
-import type { Source } from "../source/Source.ts"
-import type { SourceError } from "../source/SourceError.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import * as Flag from "./flag.ts"
-import type { Fields } from "./inferInsert.ts"
+import * as Input from "./input.ts"
+import { someOf } from "./nearest.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import * as Progress from "./Progress.ts"
@@ -37,34 +32,6 @@ import { Exit, report } from "./report.ts"
 import { Signals } from "./Signals.ts"
 import * as Statement from "./statement.ts"
 import { StatusLine } from "./StatusLine.ts"
-
-const makeSource = Effect.fnUntraced(function*(options: LoadOptions) {
-  const format = yield* Options.format(options)
-  const source: Source<object, SourceError, FileSystem.FileSystem> = format.kind === "csv"
-    ? yield* CsvSource.make(options.file, { delimiter: format.delimiter, header: format.header })
-    : yield* NdjsonSource.make(options.file)
-  return { source, format }
-})
-
-/** The fields of the first records. */
-const fieldsOf = Effect.fnUntraced(function*(
-  source: Source<object, SourceError, FileSystem.FileSystem>,
-  format: Options.Format
-) {
-  const first = yield* source.read(null).pipe(
-    Stream.filter((chunk) => chunk.records.length > 0),
-    Stream.runHead
-  )
-  const names = new Set<string>()
-  const records = Option.match(first, { onNone: () => [], onSome: (chunk) => chunk.records })
-  for (const { value } of records) for (const name of Object.keys(value)) names.add(name)
-  const fields: Fields = {
-    input: source.describe,
-    names: [...names],
-    isComplete: format.kind === "csv" && names.size > 0
-  }
-  return fields
-})
 
 /** Rows that earlier runs logged, and that the ledger does not know to be in. */
 const pendingRows = Effect.gen(function*() {
@@ -85,8 +52,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
   const target = yield* Options.target(options)
-  const { format, source } = yield* makeSource(options)
-  const fields = yield* fieldsOf(source, format)
+  const { fields, files, isNumbered, source } = yield* Input.open(options)
   const directory = Options.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
@@ -97,12 +63,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   const sessionOptions = yield* Options.session(options)
   const session = yield* CassandraSession.make(sessionOptions)
-  const { notes, query, warnings } = yield* Statement.choose(
-    session,
-    target,
-    fields,
-    format.kind === "csv" && !format.header
-  )
+  const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
     : yield* CassandraSession.make({
@@ -117,7 +78,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     keyspace: options.checkpointKeyspace,
     replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
   })
-  yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${options.file} to ${session.describe}, state in ${directory}`)
+  yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
+  if (files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(files)}`)
   yield* Effect.logInfo(query)
   for (const note of notes) yield* Effect.logInfo(note)
   for (const warning of warnings) yield* Effect.logWarning(warning)
@@ -151,7 +113,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     },
     restart
   }))
-  return { handle, pendingBefore }
+  return { handle, pendingBefore, describe: source.describe }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -206,10 +168,10 @@ const toJson = (summary: JobSummary): string => {
   })
 }
 
-const toText = (summary: JobSummary, options: LoadOptions): string => {
+const toText = (summary: JobSummary, input: string): string => {
   const { checkpoints, committed, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
   if (outcome === "nothing-to-do") {
-    return `nothing to do: all of ${options.file} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
+    return `nothing to do: all of ${input} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
       `Another --job loads it again.`
   }
   const count = (value: number, noun: string) => `${Progress.formatCount(value)} ${noun}${value === 1 ? "" : "s"}`
@@ -227,17 +189,18 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     const detail = `${signal} was received before the job began.`
     return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
   })
-  const summary = yield* Effect.scoped(Effect.gen(function*() {
-    const { handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+  const { describe, summary } = yield* Effect.scoped(Effect.gen(function*() {
+    const { describe, handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
-    return yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
+    const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
+    return { describe, summary }
   }))
-  line.print(toText(summary, options))
+  line.print(toText(summary, describe))
   if (options.json) yield* Console.log(toJson(summary))
   if (summary.outcome !== "stopped") return
   line.print(resumeAdvice.yes)

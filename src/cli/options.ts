@@ -50,13 +50,17 @@ const delimiters: Flag.Kind<string> = {
  * @since 0.1.0
  */
 export const load = {
-  file: Argument.String("file").pipe(
-    Argument.withDescription("The file to load: NDJSON (one JSON object a line) or CSV")
+  files: Argument.String("file").pipe(
+    Argument.withDescription(
+      "NDJSON (one JSON object a line) or CSV, also packed with gzip or zstd; several files or patterns are read in the " +
+        "order of their names"
+    ),
+    Argument.atLeast(1)
   ),
   format: Flag.optional(
     "format",
     Flag.literal("ndjson|csv", ["ndjson", "csv"]),
-    "Format of the file (default: csv for .csv and .tsv, else ndjson)"
+    "Format of the files (default: csv for .csv and .tsv, also before .gz or .zst, else ndjson)"
   ),
   delimiter: Flag.optional("delimiter", delimiters, "Between the fields of CSV (default: tab for .tsv, else a comma)"),
   header: Flag.toggle(
@@ -324,22 +328,30 @@ export const target = (
 }
 
 /**
- * How the file is read; a delimiter for a file that has none is a mistake.
+ * How the files are read; a delimiter for files that have none is a mistake.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const format = (
-  { delimiter, file, format: chosen, header }: LoadOptions
+  { delimiter, format: chosen, header }: LoadOptions,
+  files: ReadonlyArray<string>
 ): Effect.Effect<Format, CliError.CliError> => {
-  const extension = /\.(csv|tsv)$/i.exec(file)?.[1]?.toLowerCase()
+  const extensions = files.map((file) => /\.(csv|tsv)(?:\.\w+)?$/i.exec(file)?.[1]?.toLowerCase())
+  const extension = extensions[0]
+  const other = extensions.findIndex((one) => one !== extension)
+  if (other >= 0 && chosen === undefined) {
+    return Effect.fail(usage(`${files[0]} and ${files[other]} are of different formats by their names: give --format`))
+  }
   if ((chosen ?? (extension === undefined ? "ndjson" : "csv")) === "csv") {
     return Effect.succeed({ kind: "csv", delimiter: delimiter ?? (extension === "tsv" ? "\t" : ","), header })
   }
-  if (!header) return Effect.fail(usage("--no-header is for CSV, and this file is read as NDJSON: add --format csv"))
+  if (!header) {
+    return Effect.fail(usage("--no-header is for CSV, and NDJSON has none: add --format csv, or leave it out"))
+  }
   return delimiter === undefined
     ? Effect.succeed({ kind: "ndjson" })
-    : Effect.fail(usage("--delimiter is for CSV, and this file is read as NDJSON: add --format csv, or leave it out"))
+    : Effect.fail(usage("--delimiter is for CSV, and NDJSON has none: add --format csv, or leave it out"))
 }
 
 /**

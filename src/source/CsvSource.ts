@@ -165,7 +165,11 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
     if (rows.length !== count) {
       throw new Error(`${path}: ${count} records were found from line ${line + 1} on, but ${rows.length} were parsed`)
     }
-    return { records: toRecords(rows, names, lines, scanned.emptyQuoted), end: taken, lines: lineAfter - line }
+    return {
+      records: toRecords(rows, names, lines, scanned.emptyQuoted, settings.placeOffset),
+      end: taken,
+      lines: lineAfter - line
+    }
   }
 
   return { header: dialect.header || columns === null ? header : null, split, tooLongHint }
@@ -175,7 +179,8 @@ const toRecords = (
   rows: ReadonlyArray<ReadonlyArray<string>>,
   names: ReadonlyArray<string>,
   lines: ReadonlyArray<number>,
-  emptyQuoted: ReadonlyArray<number>
+  emptyQuoted: ReadonlyArray<number>,
+  placeOffset: number
 ): Array<Record<CsvRecord>> => {
   const records: Array<Record<CsvRecord>> = []
   // `record["__proto__"] = text` would set the prototype and lose the field.
@@ -196,7 +201,7 @@ const toRecords = (
         record[names[j]!] = value
       }
     }
-    records.push(new Record(record as CsvRecord, lines[i]! + 1))
+    records.push(new Record(record as CsvRecord, lines[i]! + 1 + placeOffset))
   }
   return records
 }
