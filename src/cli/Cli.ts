@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import Process from "node:process"
+import { check } from "./check.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
 import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
@@ -29,7 +30,7 @@ import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load])
+  Command.withSubcommands([load, check])
 )
 
 const version = (): string => {

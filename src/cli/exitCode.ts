@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
 import type { SourceError } from "../source/SourceError.ts"
+import type { CheckFailed } from "./checks.ts"
 import type { FieldsRefused } from "./statement.ts"
 
 /**
@@ -58,7 +59,14 @@ export class Interrupted extends Schema.TaggedError<Interrupted>("effect-cassand
  * @category errors
  * @since 0.1.0
  */
-export type LoadError = JobError | SourceError | CommitterOptionError | FieldsRefused | Interrupted | CliError.CliError
+export type LoadError =
+  | JobError
+  | SourceError
+  | CommitterOptionError
+  | CheckFailed
+  | FieldsRefused
+  | Interrupted
+  | CliError.CliError
 
 /**
  * `resumes`: whether running the same command again goes on; `after-fix` once what the message names is corrected;
@@ -99,6 +107,7 @@ export const verdict = (error: LoadError): Verdict => {
     case "RecordRefused":
     case "RowRefused":
       return { code: badRecords, resumes: "after-fix" }
+    case "CheckFailed":
     case "FieldsRefused":
     case "StatementRefused":
       return { code: fatal, resumes: "no" }

@@ -4,14 +4,9 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as GlobalFlag from "effect/cli/GlobalFlag"
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
-import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
@@ -21,16 +16,15 @@ import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
+import * as Checks from "./checks.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
-import * as Flag from "./flag.ts"
-import * as Input from "./input.ts"
+import { withLogLevel } from "./flag.ts"
 import { someOf } from "./nearest.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import * as Progress from "./Progress.ts"
 import { Exit, report } from "./report.ts"
 import { Signals } from "./Signals.ts"
-import * as Statement from "./statement.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 /** Rows that earlier runs logged, and that the ledger does not know to be in. */
@@ -44,15 +38,25 @@ const pendingRows = Effect.gen(function*() {
   return rows
 })
 
+/** A check at the start: its warnings are said, and what is good is only said if asked for. */
+const known = <A, E, R>(check: Effect.Effect<Checks.Checked<A>, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const { detail, value, warnings } = yield* check
+    yield* Effect.logDebug(`Checked: ${detail}`)
+    for (const warning of warnings) yield* Effect.logWarning(warning)
+    return value
+  })
+
 /** Everything up to the running job, in the order of what can be checked without asking anybody else. */
 const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const { job: jobId, uid } = options
-  const strategy = yield* Options.restartStrategy(options)
+  const { restart: strategy, session: sessionOptions, target } = yield* known(Checks.configuration(options))
   const signals = yield* Signals
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
-  const target = yield* Options.target(options)
-  const { fields, files, isNumbered, source } = yield* Input.open(options)
+  const input = yield* known(Checks.input(options))
+  const { source } = input
+  yield* known(Checks.disk(options))
   const directory = Options.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
@@ -61,17 +65,14 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     retainedCheckpoints: options.retainedCheckpoints,
     takeOver: options.takeOver
   })
-  const sessionOptions = yield* Options.session(options)
-  const session = yield* CassandraSession.make(sessionOptions)
-  const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
+  const cluster = yield* known(Checks.cluster(sessionOptions))
+  const { session } = cluster
+  yield* known(Checks.clock(cluster))
+  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.replication(cluster, prepared.table.keyspace))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
-    : yield* CassandraSession.make({
-      ...sessionOptions,
-      contactPoints: options.checkpointContactPoints,
-      localDataCenter: options.checkpointLocalDc,
-      keyspace: undefined
-    })
+    : yield* CassandraSession.make(Options.checkpointSession(options, sessionOptions))
   const committer = yield* CassandraCommitter.make(checkpointSession, {
     jobId,
     uid,
@@ -79,10 +80,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
-  if (files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(files)}`)
-  yield* Effect.logInfo(query)
-  for (const note of notes) yield* Effect.logInfo(note)
-  for (const warning of warnings) yield* Effect.logWarning(warning)
+  if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
+  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
   const retry = Retry.exponential(options.sendRetry)
   const services = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     self.pipe(
@@ -207,21 +206,13 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
   return yield* new Exit({ code: exitCodes.interrupted })
 })
 
-/** `--log-level` wins; it is a flag of every command, so its variable is read here. */
-const withLogLevel = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
-  if (Option.isSome(yield* GlobalFlag.LogLevel)) return yield* self
-  const name = yield* Effect.orElseSucceed(Config.option(Config.String(Flag.variable("log-level"))), Option.none)
-  const level = LogLevel.values.find((value) => value.toLowerCase() === Option.getOrElse(name, () => "").toLowerCase())
-  return yield* level === undefined ? self : Effect.provideService(self, References.MinimumLogLevel, level)
-})
-
 /**
  * The verb.
  *
  * @category commands
  * @since 0.1.0
  */
-export const load = Command.make("load", Options.load, (options) => withLogLevel(report(run(options)))).pipe(
+export const load = Command.make("load", Options.load, (options) => withLogLevel(report("load", run(options)))).pipe(
   Command.withShortDescription("Load a file into a table, exactly once"),
   Command.withDescription(
     `Load a file into a table, exactly once: each record ends up in it as if it had been written once, in order,

@@ -435,6 +435,22 @@ export const session = Effect.fnUntraced(function*(
   }
 })
 
+/**
+ * What reaches the cluster of the ledger, where it has one of its own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const checkpointSession = (
+  options: LoadOptions,
+  data: CassandraConfig.CassandraSessionOptions
+): CassandraConfig.CassandraSessionOptions => ({
+  ...data,
+  contactPoints: options.checkpointContactPoints,
+  localDataCenter: options.checkpointLocalDc,
+  keyspace: undefined
+})
+
 /** `SchemaError(Expected ..., got "x"\n  at ["CASSANDRA_TLS"])` in one line that names the variable first. */
 const describeConfigError = ({ message }: Config.ConfigError): string => {
   const [, what, name] = /^(?:SchemaError\()?([^]*?)\s+at \["(\w+)"\]\)?$/.exec(message) ?? []

@@ -25,7 +25,13 @@ export class Exit extends Schema.TaggedError<Exit>("effect-cassandra/cli/Exit")(
 // eslint-disable-next-line no-control-regex
 const unprintable = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 
-const printable = (text: string): string =>
+/**
+ * Text of unknown origin, as it can be shown on a terminal.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const printable = (text: string): string =>
   text.replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 /**
@@ -48,7 +54,10 @@ export const describeDefect = (defect: unknown, withStack: boolean): string => {
  * @category combinators
  * @since 0.1.0
  */
-export const report = <R>(self: Effect.Effect<void, LoadError | Exit, R>): Effect.Effect<void, Exit, R> =>
+export const report = <R>(
+  verb: string,
+  self: Effect.Effect<void, LoadError | Exit, R>
+): Effect.Effect<void, Exit, R> =>
   Effect.catchCause(self, (cause) =>
     Effect.gen(function*(): Effect.fn.Return<never, Exit> {
       const line = yield* StatusLine
@@ -59,7 +68,7 @@ export const report = <R>(self: Effect.Effect<void, LoadError | Exit, R>): Effec
         const advice = resumeAdvice[resumes]
         line.print(
           `${code === exitCodes.interrupted ? "stopped" : "error"}: ${printable(error.message)}` +
-            (code === exitCodes.usage ? "\nSee effect-cassandra load --help." : "") +
+            (code === exitCodes.usage ? `\nSee effect-cassandra ${verb} --help.` : "") +
             (advice === null ? "" : `\n${advice}`)
         )
         return yield* new Exit({ code })
