@@ -23,6 +23,7 @@ import * as Logger from "./logger.ts"
 import { describeDefect } from "./report.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
+import { verify } from "./verify.ts"
 
 /**
  * @category commands
@@ -30,7 +31,7 @@ import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check])
+  Command.withSubcommands([load, check, verify])
 )
 
 const version = (): string => {

@@ -15,7 +15,7 @@ import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
-import type { LoadOptions } from "./options.ts"
+import type { InputOptions, LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { formatBytes } from "./Progress.ts"
 import * as Statement from "./statement.ts"
@@ -73,7 +73,7 @@ export const configuration = Effect.fnUntraced(function*(options: LoadOptions) {
  * @category checks
  * @since 0.1.0
  */
-export const input = Effect.fnUntraced(function*(options: LoadOptions) {
+export const input = Effect.fnUntraced(function*(options: InputOptions) {
   const found = yield* Input.open(options)
   const { fields, files, source } = found
   const what = files.length === 1 ? files[0]! : `${files.length} files, in this order: ${someOf(files)}`

@@ -5,6 +5,7 @@
  */
 import * as Result from "effect/Result"
 import type { ColumnInfo, TableInfo } from "../cassandra/CassandraSession.ts"
+import { identifier } from "./identifier.ts"
 import type { Mapping } from "./Mapping.ts"
 import { didYouMean, nearest, someOf } from "./nearest.ts"
 
@@ -32,17 +33,6 @@ export interface Inferred {
   readonly left: ReadonlyArray<string>
   readonly absent: ReadonlyArray<string>
 }
-
-const identifier = (name: string): string =>
-  /^[a-z][a-z0-9_]*$/.test(name) && !reserved.has(name) ? name : `"${name.replaceAll("\"", "\"\"")}"`
-
-/** What Cassandra's grammar does not take for a name without quotes. */
-const reserved = new Set(
-  (`add allow alter and apply asc authorize batch begin by columnfamily create default delete desc describe drop ` +
-    `entries execute from full grant if in index infinity insert into is keyspace limit materialized mbean mbeans ` +
-    `modify nan norecursive not null of on or order primary rename replace revoke schema select set table to token ` +
-    `truncate unlogged unset update use using view where with`).split(" ")
-)
 
 interface Filled {
   readonly field: string

@@ -17,7 +17,7 @@ import type { SourceError } from "../source/SourceError.ts"
 import * as Files from "./files.ts"
 import type { Fields } from "./inferInsert.ts"
 import { someOf } from "./nearest.ts"
-import type { LoadOptions } from "./options.ts"
+import type { InputOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { FieldsRefused } from "./statement.ts"
 
@@ -86,7 +86,7 @@ const checkHeaders = Effect.fnUntraced(function*(format: Options.Format, files: 
  * @since 0.1.0
  */
 export const open = Effect.fnUntraced(function*(
-  options: LoadOptions,
+  options: InputOptions,
   settings: FileInput.FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
   const files = yield* Files.expand(options.files)

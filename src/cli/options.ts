@@ -277,6 +277,53 @@ export const load = {
  */
 export type LoadOptions = Command.Command.Config.Infer<typeof load>
 
+/**
+ * The flags of `verify`: what says where the rows come from and where they are.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const verify = {
+  files: load.files,
+  format: load.format,
+  delimiter: load.delimiter,
+  header: load.header,
+  keyspace: load.keyspace,
+  table: load.table,
+  mapping: load.mapping,
+  query: load.query,
+  nulls: load.nulls,
+  missing: load.missing,
+  contactPoints: load.contactPoints,
+  port: load.port,
+  localDc: load.localDc,
+  username: load.username,
+  consistency: load.consistency,
+  maxInFlight: load.maxInFlight,
+  exact: Flag.toggle("exact", "Also look for rows that the files do not have; reads all partition keys of the table"),
+  memoryBytes: Flag.withDefault(
+    "memory-bytes",
+    Flag.count(1),
+    "536870912",
+    "Memory for what the table has to hold, over which the files are read once more for each part"
+  ),
+  json: Flag.toggle("json", "Print the result as one line of JSON on stdout")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type VerifyOptions = Command.Command.Config.Infer<typeof verify>
+
+/**
+ * What says which files, and how they are read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header">
+
 const usage = (message: string) => new CliError.ValidationError({ message })
 
 /**
@@ -303,7 +350,7 @@ export type Format =
  * @since 0.1.0
  */
 export const target = (
-  { keyspace, mapping, query, table }: LoadOptions
+  { keyspace, mapping, query, table }: Pick<VerifyOptions, "keyspace" | "mapping" | "query" | "table">
 ): Effect.Effect<Target, CliError.CliError> => {
   if (query !== undefined) {
     return table !== undefined
@@ -334,7 +381,7 @@ export const target = (
  * @since 0.1.0
  */
 export const format = (
-  { delimiter, format: chosen, header }: LoadOptions,
+  { delimiter, format: chosen, header }: InputOptions,
   files: ReadonlyArray<string>
 ): Effect.Effect<Format, CliError.CliError> => {
   const extensions = files.map((file) => /\.(csv|tsv)(?:\.\w+)?$/i.exec(file)?.[1]?.toLowerCase())
@@ -419,7 +466,7 @@ export const restartStrategy = (
  * @since 0.1.0
  */
 export const session = Effect.fnUntraced(function*(
-  options: LoadOptions
+  options: Pick<VerifyOptions, "contactPoints" | "port" | "localDc" | "keyspace" | "consistency" | "username">
 ): Effect.fn.Return<CassandraConfig.CassandraSessionOptions, CliError.CliError, Prompt.Environment> {
   const base = yield* Effect.mapError(CassandraConfig.config, (error) => usage(describeConfigError(error)))
   const username = options.username ?? base.username
