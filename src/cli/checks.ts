@@ -13,6 +13,7 @@ import type { CassandraSessionOptions, Consistency } from "../cassandra/Cassandr
 import type { Session } from "../cassandra/CassandraSession.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
+import type { FileOptions } from "../source/FileInput.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
@@ -73,8 +74,8 @@ export const configuration = Effect.fnUntraced(function*(options: LoadOptions) {
  * @category checks
  * @since 0.1.0
  */
-export const input = Effect.fnUntraced(function*(options: InputOptions) {
-  const found = yield* Input.open(options)
+export const input = Effect.fnUntraced(function*(options: InputOptions, settings?: FileOptions) {
+  const found = yield* Input.open(options, settings)
   const { fields, files, source } = found
   const what = files.length === 1 ? files[0]! : `${files.length} files, in this order: ${someOf(files)}`
   const size = source.total === null ? "" : `, ${formatBytes(source.total)}`

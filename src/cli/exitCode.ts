@@ -15,7 +15,7 @@ import type { FieldsRefused } from "./statement.ts"
 
 /**
  * - `success` 0: finished, or nothing to do.
- * - `completedWithErrors` 1: finished, some rows are in the dead letters.
+ * - `completedWithErrors` 1: finished, some rows are in the dead letters; of `verify`, the table is not as the files say.
  * - `badRecords` 2: ended at a record that can't be loaded.
  * - `fatal` 3: ended by anything else that is no bug (no connection, statement refused, disk full, ...).
  * - `interrupted` 4: ended by a signal.

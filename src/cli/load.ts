@@ -17,11 +17,13 @@ import * as Job from "../job/Job.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as Checks from "./checks.ts"
+import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import { someOf } from "./nearest.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
+import { pace, recordsPerChunk } from "./pace.ts"
 import * as Progress from "./Progress.ts"
 import { Exit, report } from "./report.ts"
 import { Signals } from "./Signals.ts"
@@ -54,8 +56,12 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const signals = yield* Signals
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
-  const input = yield* known(Checks.input(options))
-  const { source } = input
+  const { maxRowsPerSecond } = options
+  const input = yield* known(Checks.input(
+    options,
+    maxRowsPerSecond === undefined ? {} : { maxRecords: recordsPerChunk(maxRowsPerSecond) }
+  ))
+  const source = maxRowsPerSecond === undefined ? input.source : pace(input.source, maxRowsPerSecond)
   yield* known(Checks.disk(options))
   const directory = Options.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
@@ -181,6 +187,20 @@ const toText = (summary: JobSummary, input: string): string => {
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
 }
 
+/** The checks without the job, and then all records without the table. */
+const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
+  const { session: sessionOptions, target } = yield* known(Checks.configuration(options))
+  const input = yield* known(Checks.input(options))
+  yield* known(Checks.disk(options))
+  yield* known(Checks.writable(options))
+  const cluster = yield* known(Checks.cluster(sessionOptions))
+  yield* known(Checks.clock(cluster))
+  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.replication(cluster, prepared.table.keyspace))
+  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  yield* dryRun(options, input, cluster.session, prepared)
+})
+
 const run = Effect.fnUntraced(function*(options: LoadOptions) {
   const line = yield* StatusLine
   const signals = yield* Signals
@@ -188,6 +208,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     const detail = `${signal} was received before the job began.`
     return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
   })
+  if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const { describe, summary } = yield* Effect.scoped(Effect.gen(function*() {
     const { describe, handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
@@ -213,9 +234,9 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
  * @since 0.1.0
  */
 export const load = Command.make("load", Options.load, (options) => withLogLevel(report("load", run(options)))).pipe(
-  Command.withShortDescription("Load a file into a table, exactly once"),
+  Command.withShortDescription("Load files into a table, exactly once"),
   Command.withDescription(
-    `Load a file into a table, exactly once: each record ends up in it as if it had been written once, in order,
+    `Load files into a table, exactly once: each record ends up in it as if it had been written once, in order,
   whatever dies in between. Run the same command again after any end, and it goes on where it was; when all is in,
   it says that there is nothing to do.
 
@@ -228,10 +249,18 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
   ),
   Command.withExamples([
     {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights",
+      description: "Load a file into a table; the same command again resumes it"
+    },
+    {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights --dry-run",
+      description: "What would happen"
+    },
+    {
       command:
-        `effect-cassandra load flights.ndjson --job flights --contact-points 127.0.0.1:9042 --local-dc datacenter1 \\
-    --query "INSERT INTO demo.flights (id, origin, delay) VALUES (?, ?, ?)"`,
-      description: "Load a file; the same command again resumes it"
+        `effect-cassandra load "2024-*.csv.gz" -k demo -t flights --job year --contact-points 10.0.0.1,10.0.0.2 \\
+    --local-dc dc1 -m "flight_id=id, *=-remarks"`,
+      description: "Packed files by a pattern, one field of another name than its column, one column left out"
     },
     {
       command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\

@@ -117,6 +117,11 @@ export const load = {
   ),
   takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
 
+  dryRun: Flag.toggle(
+    "dry-run",
+    "Read and encode all records, check everything, say what can't be loaded, and write nothing"
+  ),
+
   contactPoints: Flag.list(
     "contact-points",
     "host:port,...",
@@ -142,6 +147,11 @@ export const load = {
 
   parallelism: Flag.withDefault("parallelism", Flag.count(1, 1024), "1", "Subtasks that log and send side by side"),
   maxInFlight: Flag.withDefault("max-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
+  maxRowsPerSecond: Flag.optional(
+    "max-rows-per-second",
+    Flag.count(1),
+    "Records read in a second at most; what a checkpoint holds is then sent at once (default: no limit)"
+  ),
   sendRetry: Flag.withDefault(
     "send-retry",
     Flag.duration({ orZero: true }),
@@ -270,6 +280,23 @@ export const load = {
   ),
   json: Flag.toggle("json", "Print the summary as one line of JSON on stdout")
 } satisfies Command.Command.Config
+
+/**
+ * The groups of the help: what they are about, and the first flag of each.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const groups: ReadonlyArray<readonly [about: string, first: string]> = [
+  ["how the files are read", "format"],
+  ["what is written", "keyspace"],
+  ["the job", "job"],
+  ["the cluster", "contact-points"],
+  ["speed", "parallelism"],
+  ["checkpoints", "checkpoint-interval"],
+  ["failures and the end", "restart"],
+  ["output", "progress"]
+]
 
 /**
  * @category models
