@@ -13,7 +13,7 @@ import { exitCodes, verdict } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
-import { Exit, printable, report } from "./report.ts"
+import { Exit, printable, report, untilSignal } from "./report.ts"
 
 interface Line {
   readonly check: string
@@ -80,7 +80,11 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
  * @category commands
  * @since 0.1.0
  */
-export const check = Command.make("check", Options.load, (options) => withLogLevel(report("check", run(options)))).pipe(
+export const check = Command.make(
+  "check",
+  Options.load,
+  (options) => withLogLevel(report("check", untilSignal(run(options))))
+).pipe(
   Command.withShortDescription("Check all that a load needs, and load nothing"),
   Command.withDescription(
     `Check all that a load needs, and load nothing: configuration, input, room on the disk, state directory, cluster and

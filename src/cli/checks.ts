@@ -174,9 +174,14 @@ const clockMillisMax = 1000
  */
 export const clock = Effect.fnUntraced(function*({ session }: Cluster) {
   const before = yield* Clock.currentTimeMillis
-  const [row] = yield* session.query("SELECT toTimestamp(now()) AS at FROM system.local")
+  // A server that does not have this function can be loaded into all the same.
+  const [row] = yield* Effect.orElseSucceed(
+    session.query("SELECT toTimestamp(now()) AS at FROM system.local"),
+    () => []
+  )
   const after = yield* Clock.currentTimeMillis
-  const there = row?.["at"] instanceof Date ? row["at"].getTime() : Number.NaN
+  if (!(row?.["at"] instanceof Date)) return good(undefined, "the server does not tell its time")
+  const there = row["at"].getTime()
   const behind = there < before ? there - before : there > after ? there - after : 0
   const seconds = `${(Math.abs(behind) / 1000).toFixed(1)} s`
   return good(

@@ -57,9 +57,10 @@ const checkHeaders = Effect.fnUntraced(function*(format: Options.Format, files: 
   const headers = yield* Effect.forEach(
     files,
     (path) =>
-      Effect.flatMap(openOne(format, path, { maxRecords: 1, blockBytes: 16 * 1024 }), firstRecords).pipe(
-        Effect.map(([record]) => ({ path, names: record === undefined ? null : Object.keys(record.value) }))
-      ),
+      Effect.flatMap(openOne(format, path, { maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }), firstRecords)
+        .pipe(
+          Effect.map(([record]) => ({ path, names: record === undefined ? null : Object.keys(record.value) }))
+        ),
     { concurrency: 8 }
   )
   const first = headers.find(({ names }) => names !== null)

@@ -11,6 +11,7 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import type { LoadError } from "./exitCode.ts"
 import { exitCodes, resumeAdvice, verdict } from "./exitCode.ts"
+import { Signals } from "./Signals.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 /**
@@ -47,6 +48,24 @@ export const describeDefect = (defect: unknown, withStack: boolean): string => {
   return `internal error: ${printable(withStack ? detail : detail.split("\n    at ")[0]!)}\n${resumeAdvice.yes}` +
     (withStack ? "" : "\nThis is a bug. --log-level debug shows where it happened.")
 }
+
+/**
+ * Ends what leaves nothing behind at the first signal.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const untilSignal = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
+  const { first, hurry } = yield* Signals
+  const line = yield* StatusLine
+  const stopped = Effect.gen(function*() {
+    const detail = `${yield* first} was received.`
+    line.print(`stopped: ${detail}`)
+    yield* hurry(detail)
+    return yield* new Exit({ code: exitCodes.interrupted })
+  })
+  return yield* Effect.raceFirst(self, stopped)
+})
 
 /**
  * Prints the failure of `self` and turns it into an `Exit`.

@@ -17,7 +17,7 @@ import { withLogLevel } from "./flag.ts"
 import type { VerifyOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { formatCount } from "./Progress.ts"
-import { Exit, printable, report } from "./report.ts"
+import { Exit, printable, report, untilSignal } from "./report.ts"
 import { StatusLine } from "./StatusLine.ts"
 import type { Verdict } from "./TableOracle.ts"
 import * as TableOracle from "./TableOracle.ts"
@@ -131,7 +131,7 @@ const run = Effect.fnUntraced(function*(options: VerifyOptions) {
 export const verify = Command.make(
   "verify",
   Options.verify,
-  (options) => withLogLevel(report("verify", run(options)))
+  (options) => withLogLevel(report("verify", untilSignal(run(options))))
 ).pipe(
   Command.withShortDescription("Compare a table with the files it was loaded from"),
   Command.withDescription(

@@ -45,6 +45,8 @@ const lineFeed = 0x0a
  *   twice that.
  * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
  *
+ * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
+ *
  * All others are whole numbers of at least 1.
  *
  * @category models
@@ -55,6 +57,7 @@ export interface FileOptions {
   readonly maxRecords?: number | undefined
   readonly maxRecordBytes?: number | undefined
   readonly placeOffset?: number | undefined
+  readonly testArchive?: boolean | undefined
 }
 
 /**
@@ -68,6 +71,7 @@ export interface FileSettings {
   readonly maxRecords: number
   readonly maxRecordBytes: number
   readonly placeOffset: number
+  readonly testArchive: boolean
 }
 
 /**
@@ -215,14 +219,20 @@ const skipByteOrderMark = Effect.fnUntraced(function*(input: Input) {
   }
 })
 
+/** Bytes from which on testing an archive takes so long that it is said. */
+const largeArchive = 256 * 1024 ** 2
+
 /** Unpacks all of it, once for each archive that `seen` has not seen. */
 const testArchive = Effect.fnUntraced(function*(
-  { bytes, identity }: Pick<Input, "bytes" | "identity">,
+  { bytes, identity, path, settings }: Pick<Input, "bytes" | "identity" | "path" | "settings">,
   scratch: Uint8Array,
   seen: Set<string>
 ) {
   const key = JSON.stringify(identity)
-  if (bytes.packing === null || seen.has(key)) return
+  if (bytes.packing === null || !settings.testArchive || seen.has(key)) return
+  if (identity.size >= largeArchive) {
+    yield* Effect.logInfo(`${path}: the archive is unpacked once to its end, to see that it is whole`)
+  }
   let byte = 0
   while (true) {
     const read = yield* bytes.readAt(scratch, byte)
@@ -246,10 +256,10 @@ const open = Effect.fnUntraced(function*<A>(
     ? Effect.succeed(FileBytes.plain(file, path))
     : FileBytes.unpacked(file, path, packing)
   const bytes = yield* openBytes
-  if (from === null) yield* testArchive({ bytes, identity }, scratch, seen)
+  if (from === null) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
   const position = from === null ? null : yield* FilePosition.verify(bytes, path, scratch, identity, from)
   const isSame = position !== null && FilePosition.isSame(identity, position)
-  if (position !== null && !isSame) yield* testArchive({ bytes, identity }, scratch, seen)
+  if (position !== null && !isSame) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
   const input: Input = {
     path,
     settings,
@@ -317,10 +327,11 @@ const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOption
     blockBytes: options.blockBytes ?? 256 * 1024,
     maxRecords: options.maxRecords ?? 4096,
     maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024,
-    placeOffset: options.placeOffset ?? 0
+    placeOffset: options.placeOffset ?? 0,
+    testArchive: options.testArchive ?? true
   }
-  const { placeOffset: _, ...counts } = settings
-  for (const [option, value] of Object.entries(counts)) {
+  for (const option of ["blockBytes", "maxRecords", "maxRecordBytes"] as const) {
+    const value = settings[option]
     if (!Number.isSafeInteger(value) || value < 1) {
       const problem = `must be a whole number of at least 1, not ${value}`
       return yield* new SourceError({ reason: new InvalidOption({ input: path, option, problem }) })

@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import type { Ended, Fixture } from "./commandFixture.ts"
-import { openFixture, run } from "./commandFixture.ts"
+import { openFixture, run, server, start, until } from "./commandFixture.ts"
+import { holdAfter } from "./heldServer.ts"
 
 const keyspace = "cli_verify_test"
 let fixture: Fixture
@@ -139,6 +140,19 @@ describe.concurrent("effect-cassandra verify", () => {
     await fixture.client.execute(`INSERT INTO ${keyspace}.memory (id) VALUES (-1)`)
     const found = differs(await verify(file, "memory", "--exact", "--memory-bytes=100000"))
     assert.deepStrictEqual([found["missing"], found["unknown"], found["different"]], [1, 1, 0])
+  })
+
+  it("ends at the first signal", async () => {
+    const file = fixture.write("signal.ndjson", [`{"id":1}`])
+    const door = await holdAfter(1, server.contactPoints)
+    const args = ["verify", ...input(file, "plain")]
+    const child = await start(args, { env: { ...door.env, CASSANDRA_CONNECT_TIMEOUT: "50 seconds" } })
+    void child.ended.then(door.close)
+    await until(child, "the server is held", door.isHeld)
+    child.kill("SIGINT")
+    const ended = await child.ended
+    assert.strictEqual(ended.code, 4, ended.stderr)
+    assert.match(ended.stderr, /stopped: SIGINT was received/)
   })
 
   it("a statement whose cells can't be told is refused, and one of one's own is compared", async () => {
