@@ -14,6 +14,7 @@ import { withLogLevel } from "./flag.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { Exit, printable, report, untilSignal } from "./report.ts"
+import * as Settings from "./settings.ts"
 
 interface Line {
   readonly check: string
@@ -66,7 +67,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
       : make("replication", Checks.replication(cluster, stated.value.prepared.table.keyspace))
     const ledger = options.checkpointContactPoints === undefined ? connected : yield* make(
       "ledger cluster",
-      Checks.cluster(Options.checkpointSession(options, configured.value.session))
+      Checks.cluster(Settings.checkpointSession(options, configured.value.session))
     )
     yield* ledger === null ? skip("ledger", "its cluster") : make("ledger", Checks.ledger(options, ledger.value))
   }))

@@ -17,8 +17,8 @@ import type { FileOptions } from "../source/FileInput.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
-import * as Options from "./options.ts"
 import { formatBytes } from "./Progress.ts"
+import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
 
 /**
@@ -60,10 +60,10 @@ const good = <A>(value: A, detail: string, warnings: ReadonlyArray<string> = [])
  * @since 0.1.0
  */
 export const configuration = Effect.fnUntraced(function*(options: LoadOptions) {
-  const restart = yield* Options.restartStrategy(options)
-  const target = yield* Options.target(options)
-  const session = yield* Options.session(options)
-  const detail = `job ${options.job}, uid ${options.uid}, state in ${Options.stateDirectory(options)}, restart ` +
+  const restart = yield* Settings.restartStrategy(options)
+  const target = yield* Settings.target(options)
+  const session = yield* Settings.session(options)
+  const detail = `job ${options.job}, uid ${options.uid}, state in ${Settings.stateDirectory(options)}, restart ` +
     `${options.restart}, parallelism ${options.parallelism}`
   return good({ restart, target, session }, detail)
 })
@@ -99,7 +99,7 @@ const existing = (directory: string): string => {
  * @since 0.1.0
  */
 export const disk = Effect.fnUntraced(function*(options: LoadOptions) {
-  const directory = Options.stateDirectory(options)
+  const directory = Settings.stateDirectory(options)
   const at = existing(directory)
   const stats = yield* Effect.promise(() => Fs.promises.statfs(at).catch(() => null))
   if (stats === null) return good(undefined, `${directory}: the free space can't be told`)
@@ -125,7 +125,7 @@ export const disk = Effect.fnUntraced(function*(options: LoadOptions) {
  * @since 0.1.0
  */
 export const writable = Effect.fnUntraced(function*(options: LoadOptions) {
-  const directory = Options.stateDirectory(options)
+  const directory = Settings.stateDirectory(options)
   const at = existing(directory)
   const isDirectory = Fs.statSync(at).isDirectory()
   const allowed = yield* Effect.promise(() =>

@@ -18,7 +18,7 @@ import * as Files from "./files.ts"
 import type { Fields } from "./inferInsert.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions } from "./options.ts"
-import * as Options from "./options.ts"
+import * as Settings from "./settings.ts"
 import { FieldsRefused } from "./statement.ts"
 
 type FileSource = Source<object, SourceError, FileSystem.FileSystem>
@@ -37,7 +37,7 @@ export interface Input {
 }
 
 const openOne = (
-  format: Options.Format,
+  format: Settings.Format,
   path: string,
   options: FileInput.FileOptions
 ): Effect.Effect<FileSource, SourceError, FileSystem.FileSystem> =>
@@ -53,7 +53,7 @@ const firstRecords = (source: FileSource) =>
   )
 
 /** Files of CSV are one table only if they have the same columns: a missing one would be left unset without a word. */
-const checkHeaders = Effect.fnUntraced(function*(format: Options.Format, files: ReadonlyArray<string>) {
+const checkHeaders = Effect.fnUntraced(function*(format: Settings.Format, files: ReadonlyArray<string>) {
   const headers = yield* Effect.forEach(
     files,
     (path) =>
@@ -91,7 +91,7 @@ export const open = Effect.fnUntraced(function*(
   settings: FileInput.FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
   const files = yield* Files.expand(options.files)
-  const format = yield* Options.format(options, files)
+  const format = yield* Settings.format(options, files)
   // What a pattern stands for may grow, so its position is one in several files even if there is one only now.
   const isOne = files.length === 1 && options.files.length === 1 && options.files[0] === files[0]
   const source = isOne

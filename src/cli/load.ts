@@ -26,6 +26,7 @@ import * as Options from "./options.ts"
 import { pace, recordsPerChunk } from "./pace.ts"
 import * as Progress from "./Progress.ts"
 import { Exit, report } from "./report.ts"
+import * as Settings from "./settings.ts"
 import { Signals } from "./Signals.ts"
 import { StatusLine } from "./StatusLine.ts"
 
@@ -63,7 +64,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   ))
   const source = maxRowsPerSecond === undefined ? input.source : pace(input.source, maxRowsPerSecond)
   yield* known(Checks.disk(options))
-  const directory = Options.stateDirectory(options)
+  const directory = Settings.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
     jobId,
@@ -78,7 +79,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   yield* known(Checks.replication(cluster, prepared.table.keyspace))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
-    : yield* CassandraSession.make(Options.checkpointSession(options, sessionOptions))
+    : yield* CassandraSession.make(Settings.checkpointSession(options, sessionOptions))
   const committer = yield* CassandraCommitter.make(checkpointSession, {
     jobId,
     uid,

@@ -18,6 +18,7 @@ import type { VerifyOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { formatCount } from "./Progress.ts"
 import { Exit, printable, report, untilSignal } from "./report.ts"
+import * as Settings from "./settings.ts"
 import { StatusLine } from "./StatusLine.ts"
 import type { Verdict } from "./TableOracle.ts"
 import * as TableOracle from "./TableOracle.ts"
@@ -49,8 +50,8 @@ interface Part {
 
 const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   const line = yield* StatusLine
-  const target = yield* Options.target(options)
-  const sessionOptions = yield* Options.session(options)
+  const target = yield* Settings.target(options)
+  const sessionOptions = yield* Settings.session(options)
   const { value: input } = yield* Checks.input(options)
   const { value: cluster } = yield* Checks.cluster(sessionOptions)
   const { value: { notes, prepared, query }, warnings } = yield* Checks.statement(cluster, target, input)
