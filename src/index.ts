@@ -1,8 +1,8 @@
 /**
  * Everything that needs only stable modules of Effect. What reads and writes files has entry points of its own, since
  * Effect's `FileSystem` is not yet stable: `effect-cassandra/state/FileStateBackend`,
- * `effect-cassandra/source/NdjsonSource`, `effect-cassandra/source/CsvSource`; so have the tools for tests:
- * `effect-cassandra/testing/CassandraServer`.
+ * `effect-cassandra/source/NdjsonSource`, `effect-cassandra/source/CsvSource`, `effect-cassandra/source/FilesSource`; so
+ * have the tools for tests: `effect-cassandra/testing/CassandraServer`.
  *
  * @since 0.1.0
  */

@@ -287,6 +287,89 @@ const compile = (type: CqlType): Encode => {
 }
 
 /**
+ * The value that bytes stand for, as the driver gives it in rows.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const decode = (type: CqlType, bytes: Buffer): unknown => driver.decode(bytes, resolve(type))
+
+/** What `join` joined. */
+const partsOf = (bytes: Buffer, hasCount: boolean): Array<Buffer | null> => {
+  const parts: Array<Buffer | null> = []
+  let at = hasCount ? 4 : 0
+  while (at < bytes.length) {
+    const length = bytes.readInt32BE(at)
+    at += 4
+    parts.push(length < 0 ? null : bytes.subarray(at, at + length))
+    at += Math.max(0, length)
+  }
+  return parts
+}
+
+type Canonical = (bytes: Buffer) => Buffer
+
+const canonicalSet = (element: Canonical): Canonical => (bytes) => {
+  const parts = (partsOf(bytes, true) as Array<Buffer>).map(element).toSorted(Buffer.compare)
+  const once = parts.filter((part, i) => i === 0 || !part.equals(parts[i - 1]!))
+  return join(once, once.length)
+}
+
+const canonicalMap = (key: Canonical, value: Canonical): Canonical => (bytes) => {
+  const parts = partsOf(bytes, true) as Array<Buffer>
+  const entries = new Map<string, [Buffer, Buffer]>()
+  for (let i = 0; i < parts.length; i += 2) {
+    const keyBytes = key(parts[i]!)
+    // The later of two wins, as in the server.
+    entries.set(keyBytes.toString("latin1"), [keyBytes, value(parts[i + 1]!)])
+  }
+  const sorted = [...entries.values()].toSorted(([a], [b]) => Buffer.compare(a, b))
+  return join(sorted.flat(), sorted.length)
+}
+
+const canonicalParts = (parts: ReadonlyArray<Canonical>, isList: boolean): Canonical => (bytes) => {
+  const elements = partsOf(bytes, isList)
+  return join(
+    elements.map((element, i) => element === null ? null : parts[isList ? 0 : i]!(element)),
+    isList ? elements.length : null
+  )
+}
+
+/**
+ * The function from a value's bytes to those that all equal values have: sets and maps, at any depth, in the order of
+ * their bytes, each element once. Null for a type whose equal values have the same bytes already.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const canonical = (unresolved: CqlType): Canonical | null => {
+  const type = resolve(unresolved)
+  const same: Canonical = (bytes) => bytes
+  switch (type.code) {
+    case dataTypes.set:
+      return canonicalSet(canonical(type.info as CqlType) ?? same)
+    case dataTypes.map: {
+      const [key, value] = type.info as [CqlType, CqlType]
+      return canonicalMap(canonical(key) ?? same, canonical(value) ?? same)
+    }
+    case dataTypes.list: {
+      const element = canonical(type.info as CqlType)
+      return element === null ? null : canonicalParts([element], true)
+    }
+    case dataTypes.tuple:
+    case dataTypes.udt: {
+      const types = type.code === dataTypes.tuple
+        ? type.info as ReadonlyArray<CqlType>
+        : (type.info as UdtInfo).fields.map((field) => field.type)
+      const parts = types.map(canonical)
+      return parts.every((part) => part === null) ? null : canonicalParts(parts.map((part) => part ?? same), false)
+    }
+    default:
+      return null
+  }
+}
+
+/**
  * The function from a value to its bytes for columns of `type`. Make it once for each column.
  *
  * It throws a `CqlValueError` for a value that the type does not hold. Null (a tombstone) and undefined (unset) have no

@@ -28,6 +28,17 @@ export class Record<out A> {
 }
 
 /**
+ * Where a record is, for a person: in a file, the line.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Located {
+  readonly input: string
+  readonly place: number
+}
+
+/**
  * Everything before this barrier belongs to checkpoint `checkpointId` or an earlier one, everything after it to a later
  * one.
  *

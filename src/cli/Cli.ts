@@ -16,12 +16,15 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import Process from "node:process"
+import { check } from "./check.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
 import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
+import * as Options from "./options.ts"
 import { describeDefect } from "./report.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
+import { verify } from "./verify.ts"
 
 /**
  * @category commands
@@ -29,7 +32,7 @@ import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load])
+  Command.withSubcommands([load, check, verify])
 )
 
 const version = (): string => {
@@ -38,16 +41,40 @@ const version = (): string => {
   return (JSON.parse(text) as { readonly version: string }).version
 }
 
-/** The library's help, with what people look for first: the examples. */
+/** The flags, begun anew where a group begins. */
+const grouped = (
+  flags: HelpDoc["flags"]
+): ReadonlyArray<readonly [about: string, flags: Array<HelpDoc["flags"][number]>]> => {
+  const found: Array<readonly [string, Array<HelpDoc["flags"][number]>]> = []
+  for (const flag of flags) {
+    const group = Options.groups.find(([, first]) => first === flag.name)
+    if (group !== undefined || found.length === 0) found.push([group?.[0] ?? "", []])
+    found.at(-1)![1].push(flag)
+  }
+  return found
+}
+
+/** The library's help, with what people look for first, the examples, and with long lists of flags in groups. */
 const formatHelp = (doc: HelpDoc, colors: boolean): string => {
   const { examples = [], ...rest } = doc
-  const standard = CliOutput.defaultFormatter({ colors }).formatHelpDoc({ ...rest, description: "" })
+  const format = (part: Partial<HelpDoc>) =>
+    CliOutput.defaultFormatter({ colors }).formatHelpDoc({ ...rest, description: "", ...part })
+  const groups = grouped(doc.flags)
+  const standard = groups.length < 4 ? format({}) : format({ flags: [] }).replace(
+    /(?=\S*GLOBAL FLAGS)/,
+    groups.map(([about, flags]) => {
+      const text = format({ flags, args: [], globalFlags: [] })
+      return `${text.slice(text.search(/\S*FLAGS/)).replace("FLAGS", `FLAGS: ${about}`).trimEnd()}\n\n`
+    }).join("")
+  )
   const bold = (text: string) => colors ? `\u001b[1m${text}\u001b[0m` : text
-  const sections = [`${bold("DESCRIPTION")}\n  ${doc.description}`]
+  const [first, ...more] = doc.description.split("\n\n")
+  const sections = [`${bold("DESCRIPTION")}\n  ${first}`]
   if (examples.length > 0) {
     const shown = examples.map((example) => `  # ${example.description ?? ""}\n  ${example.command}`)
     sections.push(`${bold("EXAMPLES")}\n${shown.join("\n\n")}`)
   }
+  if (more.length > 0) sections.push(`${bold("DETAILS")}\n${more.join("\n\n")}`)
   return [...sections, standard].join("\n\n")
 }
 

@@ -31,6 +31,19 @@ export const formatRate = (perSecond: number): string =>
     : `${(perSecond / 1_000_000).toFixed(1)}M/s`
 
 /**
+ * `820 bytes`, `12.3 KiB`, `4.0 GiB`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const formatBytes = (bytes: number): string => {
+  const power = Math.min(4, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  return power === 0
+    ? `${bytes} bytes`
+    : `${(bytes / 1024 ** power).toFixed(1)} ${["KiB", "MiB", "GiB", "TiB"][power - 1]}`
+}
+
+/**
  * `14 s`, `3 min 10 s`, `2 h 5 min`.
  *
  * @category formatting

@@ -10,10 +10,12 @@ import * as Schema from "effect/Schema"
 import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
 import type { SourceError } from "../source/SourceError.ts"
+import type { CheckFailed } from "./checks.ts"
+import type { FieldsRefused } from "./statement.ts"
 
 /**
  * - `success` 0: finished, or nothing to do.
- * - `completedWithErrors` 1: finished, some rows are in the dead letters.
+ * - `completedWithErrors` 1: finished, some rows are in the dead letters; of `verify`, the table is not as the files say.
  * - `badRecords` 2: ended at a record that can't be loaded.
  * - `fatal` 3: ended by anything else that is no bug (no connection, statement refused, disk full, ...).
  * - `interrupted` 4: ended by a signal.
@@ -57,7 +59,14 @@ export class Interrupted extends Schema.TaggedError<Interrupted>("effect-cassand
  * @category errors
  * @since 0.1.0
  */
-export type LoadError = JobError | SourceError | CommitterOptionError | Interrupted | CliError.CliError
+export type LoadError =
+  | JobError
+  | SourceError
+  | CommitterOptionError
+  | CheckFailed
+  | FieldsRefused
+  | Interrupted
+  | CliError.CliError
 
 /**
  * `resumes`: whether running the same command again goes on; `after-fix` once what the message names is corrected;
@@ -86,6 +95,7 @@ export const verdict = (error: LoadError): Verdict => {
         case "RecordTooLong":
           return { code: badRecords, resumes: "after-fix" }
         case "InputChanged":
+        case "InputDamaged":
           return { code: fatal, resumes: "after-fix" }
         case "InvalidOption":
           return { code: usage, resumes: "no" }
@@ -97,6 +107,8 @@ export const verdict = (error: LoadError): Verdict => {
     case "RecordRefused":
     case "RowRefused":
       return { code: badRecords, resumes: "after-fix" }
+    case "CheckFailed":
+    case "FieldsRefused":
     case "StatementRefused":
       return { code: fatal, resumes: "no" }
     case "CassandraError":

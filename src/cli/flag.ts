@@ -6,10 +6,13 @@
  */
 import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 
 /**
  * What the text of a flag stands for. `parse` gives undefined for a text that is not `expected`.
@@ -198,16 +201,29 @@ export const list = (
   )
 
 /**
- * A flag without a value, false by default.
+ * A flag without a value, false unless `byDefault`; `--no-` in front of its name says the contrary.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
+export const toggle = (name: string, description: string, byDefault = false): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(
     Flag.withDescription(description),
     Flag.map((value): Given => ({ text: String(value), from: null })),
     Flag.withFallbackConfig(fromEnvironment(name)),
-    Flag.withDefault({ text: "false", from: null }),
+    Flag.withDefault({ text: String(byDefault), from: null }),
     Flag.mapEffect((input) => read(name, truth, input))
   )
+
+/**
+ * Runs a verb at the level of `--log-level`. That is a flag of every command, so its variable is read here.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withLogLevel = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
+  if (Option.isSome(yield* GlobalFlag.LogLevel)) return yield* self
+  const name = yield* Effect.orElseSucceed(Config.option(Config.String(variable("log-level"))), Option.none)
+  const level = LogLevel.values.find((value) => value.toLowerCase() === Option.getOrElse(name, () => "").toLowerCase())
+  return yield* level === undefined ? self : Effect.provideService(self, References.MinimumLogLevel, level)
+})

@@ -4,15 +4,9 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as GlobalFlag from "effect/cli/GlobalFlag"
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
-import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
@@ -20,28 +14,21 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
-import * as CsvSource from "../source/CsvSource.ts"
-import * as NdjsonSource from "../source/NdjsonSource.ts"
-import type { Source } from "../source/Source.ts"
-import type { SourceError } from "../source/SourceError.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
+import * as Checks from "./checks.ts"
+import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
-import * as Flag from "./flag.ts"
+import { withLogLevel } from "./flag.ts"
+import { someOf } from "./nearest.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
+import { pace, recordsPerChunk } from "./pace.ts"
 import * as Progress from "./Progress.ts"
 import { Exit, report } from "./report.ts"
+import * as Settings from "./settings.ts"
 import { Signals } from "./Signals.ts"
 import { StatusLine } from "./StatusLine.ts"
-
-const makeSource = Effect.fnUntraced(function*(options: LoadOptions) {
-  const format = yield* Options.format(options)
-  const source: Source<object, SourceError, FileSystem.FileSystem> = format.kind === "csv"
-    ? yield* CsvSource.make(options.file, { delimiter: format.delimiter })
-    : yield* NdjsonSource.make(options.file)
-  return source
-})
 
 /** Rows that earlier runs logged, and that the ledger does not know to be in. */
 const pendingRows = Effect.gen(function*() {
@@ -54,15 +41,30 @@ const pendingRows = Effect.gen(function*() {
   return rows
 })
 
+/** A check at the start: its warnings are said, and what is good is only said if asked for. */
+const known = <A, E, R>(check: Effect.Effect<Checks.Checked<A>, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const { detail, value, warnings } = yield* check
+    yield* Effect.logDebug(`Checked: ${detail}`)
+    for (const warning of warnings) yield* Effect.logWarning(warning)
+    return value
+  })
+
 /** Everything up to the running job, in the order of what can be checked without asking anybody else. */
 const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const { job: jobId, uid } = options
-  const strategy = yield* Options.restartStrategy(options)
+  const { restart: strategy, session: sessionOptions, target } = yield* known(Checks.configuration(options))
   const signals = yield* Signals
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
-  const source = yield* makeSource(options)
-  const directory = Options.stateDirectory(options)
+  const { maxRowsPerSecond } = options
+  const input = yield* known(Checks.input(
+    options,
+    maxRowsPerSecond === undefined ? {} : { maxRecords: recordsPerChunk(maxRowsPerSecond) }
+  ))
+  const source = maxRowsPerSecond === undefined ? input.source : pace(input.source, maxRowsPerSecond)
+  yield* known(Checks.disk(options))
+  const directory = Settings.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
     jobId,
@@ -70,23 +72,23 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     retainedCheckpoints: options.retainedCheckpoints,
     takeOver: options.takeOver
   })
-  const sessionOptions = yield* Options.session(options)
-  const session = yield* CassandraSession.make(sessionOptions)
+  const cluster = yield* known(Checks.cluster(sessionOptions))
+  const { session } = cluster
+  yield* known(Checks.clock(cluster))
+  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.replication(cluster, prepared.table.keyspace))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
-    : yield* CassandraSession.make({
-      ...sessionOptions,
-      contactPoints: options.checkpointContactPoints,
-      localDataCenter: options.checkpointLocalDc,
-      keyspace: undefined
-    })
+    : yield* CassandraSession.make(Settings.checkpointSession(options, sessionOptions))
   const committer = yield* CassandraCommitter.make(checkpointSession, {
     jobId,
     uid,
     keyspace: options.checkpointKeyspace,
     replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
   })
-  yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${options.file} to ${session.describe}, state in ${directory}`)
+  yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
+  if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
+  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
   const retry = Retry.exponential(options.sendRetry)
   const services = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     self.pipe(
@@ -98,9 +100,10 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const handle = yield* services(Job.start({
     source,
     sink: {
-      query: options.query,
+      query,
       nulls: options.nulls,
-      requestsInFlightMax: options.requestsInFlight,
+      missing: options.missing,
+      requestsInFlightMax: options.maxInFlight,
       sendRetry: retry,
       segmentBytesMax: options.segmentBytes,
       pendingBytesMax: options.pendingBytes
@@ -116,7 +119,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     },
     restart
   }))
-  return { handle, pendingBefore }
+  return { handle, pendingBefore, describe: source.describe }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -171,10 +174,10 @@ const toJson = (summary: JobSummary): string => {
   })
 }
 
-const toText = (summary: JobSummary, options: LoadOptions): string => {
+const toText = (summary: JobSummary, input: string): string => {
   const { checkpoints, committed, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
   if (outcome === "nothing-to-do") {
-    return `nothing to do: all of ${options.file} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
+    return `nothing to do: all of ${input} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
       `Another --job loads it again.`
   }
   const count = (value: number, noun: string) => `${Progress.formatCount(value)} ${noun}${value === 1 ? "" : "s"}`
@@ -185,6 +188,20 @@ const toText = (summary: JobSummary, options: LoadOptions): string => {
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
 }
 
+/** The checks without the job, and then all records without the table. */
+const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
+  const { session: sessionOptions, target } = yield* known(Checks.configuration(options))
+  const input = yield* known(Checks.input(options))
+  yield* known(Checks.disk(options))
+  yield* known(Checks.writable(options))
+  const cluster = yield* known(Checks.cluster(sessionOptions))
+  yield* known(Checks.clock(cluster))
+  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.replication(cluster, prepared.table.keyspace))
+  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  yield* dryRun(options, input, cluster.session, prepared)
+})
+
 const run = Effect.fnUntraced(function*(options: LoadOptions) {
   const line = yield* StatusLine
   const signals = yield* Signals
@@ -192,29 +209,23 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     const detail = `${signal} was received before the job began.`
     return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
   })
-  const summary = yield* Effect.scoped(Effect.gen(function*() {
-    const { handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+  if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
+  const { describe, summary } = yield* Effect.scoped(Effect.gen(function*() {
+    const { describe, handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
-    return yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
+    const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
+    return { describe, summary }
   }))
-  line.print(toText(summary, options))
+  line.print(toText(summary, describe))
   if (options.json) yield* Console.log(toJson(summary))
   if (summary.outcome !== "stopped") return
   line.print(resumeAdvice.yes)
   return yield* new Exit({ code: exitCodes.interrupted })
-})
-
-/** `--log-level` wins; it is a flag of every command, so its variable is read here. */
-const withLogLevel = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
-  if (Option.isSome(yield* GlobalFlag.LogLevel)) return yield* self
-  const name = yield* Effect.orElseSucceed(Config.option(Config.String(Flag.variable("log-level"))), Option.none)
-  const level = LogLevel.values.find((value) => value.toLowerCase() === Option.getOrElse(name, () => "").toLowerCase())
-  return yield* level === undefined ? self : Effect.provideService(self, References.MinimumLogLevel, level)
 })
 
 /**
@@ -223,10 +234,10 @@ const withLogLevel = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A,
  * @category commands
  * @since 0.1.0
  */
-export const load = Command.make("load", Options.load, (options) => withLogLevel(report(run(options)))).pipe(
-  Command.withShortDescription("Load a file into a table, exactly once"),
+export const load = Command.make("load", Options.load, (options) => withLogLevel(report("load", run(options)))).pipe(
+  Command.withShortDescription("Load files into a table, exactly once"),
   Command.withDescription(
-    `Load a file into a table, exactly once: each record ends up in it as if it had been written once, in order,
+    `Load files into a table, exactly once: each record ends up in it as if it had been written once, in order,
   whatever dies in between. Run the same command again after any end, and it goes on where it was; when all is in,
   it says that there is nothing to do.
 
@@ -239,10 +250,18 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
   ),
   Command.withExamples([
     {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights",
+      description: "Load a file into a table; the same command again resumes it"
+    },
+    {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights --dry-run",
+      description: "What would happen"
+    },
+    {
       command:
-        `effect-cassandra load flights.ndjson --job flights --contact-points 127.0.0.1:9042 --local-dc datacenter1 \\
-    --query "INSERT INTO demo.flights (id, origin, delay) VALUES (?, ?, ?)"`,
-      description: "Load a file; the same command again resumes it"
+        `effect-cassandra load "2024-*.csv.gz" -k demo -t flights --job year --contact-points 10.0.0.1,10.0.0.2 \\
+    --local-dc dc1 -m "flight_id=id, *=-remarks"`,
+      description: "Packed files by a pattern, one field of another name than its column, one column left out"
     },
     {
       command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\

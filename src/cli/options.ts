@@ -1,19 +1,11 @@
 /**
- * The flags of `effect-cassandra load`, and what they amount to.
+ * The flags of the verbs.
  *
  * @since 0.1.0
  */
 import * as Argument from "effect/cli/Argument"
-import * as CliError from "effect/cli/CliError"
 import type * as Command from "effect/cli/Command"
-import * as Prompt from "effect/cli/Prompt"
-import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
-import * as Config from "effect/Config"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
-import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
 import * as Flag from "./flag.ts"
 
 const jobIds = Flag.text(
@@ -27,6 +19,11 @@ const keyspaces = Flag.text(
   "1 to 48 lower case letters, digits and underscores, beginning with a letter"
 )
 const ports = Flag.count(1, 65_535)
+const tables = Flag.text(
+  "name",
+  /^(?:(?:"(?:[^"]|"")+"|[^".]+)\.)?(?:"(?:[^"]|"")+"|[^".]+)$/,
+  "the name of a table, or keyspace.table"
+)
 
 const delimiters: Flag.Kind<string> = {
   metavar: "character",
@@ -42,14 +39,64 @@ const delimiters: Flag.Kind<string> = {
  * @since 0.1.0
  */
 export const load = {
-  file: Argument.String("file").pipe(
-    Argument.withDescription("The file to load: NDJSON (one JSON object a line) or CSV")
+  files: Argument.String("file").pipe(
+    Argument.withDescription(
+      "NDJSON (one JSON object a line) or CSV, also packed with gzip or zstd; several files or patterns are read in the " +
+        "order of their names"
+    ),
+    Argument.atLeast(1)
   ),
-  query: Flag.required(
+  format: Flag.optional(
+    "format",
+    Flag.literal("ndjson|csv", ["ndjson", "csv"]),
+    "Format of the files (default: csv for .csv and .tsv, also before .gz or .zst, else ndjson)"
+  ),
+  delimiter: Flag.optional("delimiter", delimiters, "Between the fields of CSV (default: tab for .tsv, else a comma)"),
+  header: Flag.toggle(
+    "header",
+    "Whether the first line of CSV names the fields; with --no-header they are 0, 1, ... (default: true)",
+    true
+  ),
+
+  keyspace: Flag.optional(
+    "keyspace",
+    Flag.text("name"),
+    "Keyspace of a table that is named without one (default: CASSANDRA_KEYSPACE, else none)",
+    { alias: "k" }
+  ),
+  table: Flag.optional(
+    "table",
+    tables,
+    "Table to load into, as name or keyspace.name; the INSERT is made from its columns (default: that of --query)",
+    { alias: "t" }
+  ),
+  mapping: Flag.optional(
+    "mapping",
+    Flag.text("text"),
+    "Which field fills which column, as dsbulk's: field=column, *=*, *=-column, 0=column, field=__ttl " +
+      "(default: *=*, each column from the field of its name)",
+    { alias: "m" }
+  ),
+  query: Flag.optional(
     "query",
     Flag.text("CQL"),
-    "INSERT, UPDATE or DELETE; its markers (? or :name) are filled from the fields of their names"
+    "Instead of --table, an INSERT, UPDATE or DELETE of your own; its markers (? or :name) are filled from the fields " +
+      "of their names (default: made from --table)",
+    { alias: "q" }
   ),
+  nulls: Flag.withDefault(
+    "nulls",
+    Flag.literal("unset|tombstone", ["unset", "tombstone"]),
+    "unset",
+    "What a null, or an empty CSV field, does: leave the column as it is, or delete its value"
+  ),
+  missing: Flag.withDefault(
+    "missing",
+    Flag.literal("unset|error", ["unset", "error"]),
+    "unset",
+    "What a field that a record does not have does: leave the column as it is, or stop there"
+  ),
+
   job: Flag.required("job", jobIds, "Name of the job: the same name resumes it"),
   uid: Flag.withDefault("uid", Flag.text("name"), "sink", "Name of the sink in the job"),
   state: Flag.optional(
@@ -58,6 +105,11 @@ export const load = {
     "Where the log and the checkpoints are kept (default: .effect-cassandra/<job>-<uid>)"
   ),
   takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
+
+  dryRun: Flag.toggle(
+    "dry-run",
+    "Read and encode all records, check everything, say what can't be loaded, and write nothing"
+  ),
 
   contactPoints: Flag.list(
     "contact-points",
@@ -69,12 +121,6 @@ export const load = {
     "local-dc",
     Flag.text("name"),
     "Data centre to use (default: CASSANDRA_LOCAL_DC, else that of the first node that answers)"
-  ),
-  keyspace: Flag.optional(
-    "keyspace",
-    Flag.text("name"),
-    "Keyspace of a table that is named without one (default: CASSANDRA_KEYSPACE, else none)",
-    { alias: "k" }
   ),
   username: Flag.optional(
     "username",
@@ -88,21 +134,13 @@ export const load = {
     "Consistency level of writes (default: CASSANDRA_CONSISTENCY, else LOCAL_QUORUM)"
   ),
 
-  format: Flag.optional(
-    "format",
-    Flag.literal("ndjson|csv", ["ndjson", "csv"]),
-    "Format of the file (default: csv for .csv and .tsv, else ndjson)"
-  ),
-  delimiter: Flag.optional("delimiter", delimiters, "Between the fields of CSV (default: tab for .tsv, else a comma)"),
-  nulls: Flag.withDefault(
-    "null",
-    Flag.literal("unset|tombstone", ["unset", "tombstone"]),
-    "unset",
-    "What a null, or an empty CSV field, does: leave the column as it is, or delete its value"
-  ),
-
   parallelism: Flag.withDefault("parallelism", Flag.count(1, 1024), "1", "Subtasks that log and send side by side"),
-  requestsInFlight: Flag.withDefault("requests-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
+  maxInFlight: Flag.withDefault("max-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
+  maxRowsPerSecond: Flag.optional(
+    "max-rows-per-second",
+    Flag.count(1),
+    "Records read in a second at most; what a checkpoint holds is then sent at once (default: no limit)"
+  ),
   sendRetry: Flag.withDefault(
     "send-retry",
     Flag.duration({ orZero: true }),
@@ -233,139 +271,71 @@ export const load = {
 } satisfies Command.Command.Config
 
 /**
+ * The groups of the help: what they are about, and the first flag of each.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const groups: ReadonlyArray<readonly [about: string, first: string]> = [
+  ["how the files are read", "format"],
+  ["what is written", "keyspace"],
+  ["the job", "job"],
+  ["the cluster", "contact-points"],
+  ["speed", "parallelism"],
+  ["checkpoints", "checkpoint-interval"],
+  ["failures and the end", "restart"],
+  ["output", "progress"]
+]
+
+/**
  * @category models
  * @since 0.1.0
  */
 export type LoadOptions = Command.Command.Config.Infer<typeof load>
 
-const usage = (message: string) => new CliError.ValidationError({ message })
-
 /**
- * The state directory: one for each job and uid, unless it is given.
+ * The flags of `verify`: what says where the rows come from and where they are.
  *
- * @category combinators
+ * @category constants
  * @since 0.1.0
  */
-export const stateDirectory = ({ job, state, uid }: LoadOptions): string =>
-  state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
+export const verify = {
+  files: load.files,
+  format: load.format,
+  delimiter: load.delimiter,
+  header: load.header,
+  keyspace: load.keyspace,
+  table: load.table,
+  mapping: load.mapping,
+  query: load.query,
+  nulls: load.nulls,
+  missing: load.missing,
+  contactPoints: load.contactPoints,
+  port: load.port,
+  localDc: load.localDc,
+  username: load.username,
+  consistency: load.consistency,
+  maxInFlight: load.maxInFlight,
+  exact: Flag.toggle("exact", "Also look for rows that the files do not have; reads all partition keys of the table"),
+  memoryBytes: Flag.withDefault(
+    "memory-bytes",
+    Flag.count(1),
+    "536870912",
+    "Memory for what the table has to hold, over which the files are read once more for each part"
+  ),
+  json: Flag.toggle("json", "Print the result as one line of JSON on stdout")
+} satisfies Command.Command.Config
 
 /**
- * How the file is read; a delimiter for a file that has none is a mistake.
- *
- * @category combinators
+ * @category models
  * @since 0.1.0
  */
-export const format = (
-  { delimiter, file, format: chosen }: LoadOptions
-): Effect.Effect<
-  { readonly kind: "ndjson" } | { readonly kind: "csv"; readonly delimiter: string },
-  CliError.CliError
-> => {
-  const extension = /\.(csv|tsv)$/i.exec(file)?.[1]?.toLowerCase()
-  if ((chosen ?? (extension === undefined ? "ndjson" : "csv")) === "csv") {
-    return Effect.succeed({ kind: "csv", delimiter: delimiter ?? (extension === "tsv" ? "\t" : ",") })
-  }
-  return delimiter === undefined
-    ? Effect.succeed({ kind: "ndjson" })
-    : Effect.fail(usage("--delimiter is for CSV, and this file is read as NDJSON: add --format csv, or leave it out"))
-}
+export type VerifyOptions = Command.Command.Config.Infer<typeof verify>
 
 /**
- * The restart strategy. A number that the strategy does not have is a mistake, not ignored.
+ * What says which files, and how they are read.
  *
- * @category combinators
+ * @category models
  * @since 0.1.0
  */
-export const restartStrategy = (
-  options: LoadOptions
-): Effect.Effect<RestartStrategy.RestartStrategy, CliError.CliError> => {
-  const numbers = {
-    "restart-attempts": options.restartAttempts,
-    "restart-delay": options.restartDelay,
-    "restart-initial-backoff": options.restartInitialBackoff,
-    "restart-max-backoff": options.restartMaxBackoff,
-    "restart-multiplier": options.restartMultiplier,
-    "restart-reset-after": options.restartResetAfter,
-    "restart-jitter": options.restartJitter,
-    "restart-max-failures": options.restartMaxFailures,
-    "restart-interval": options.restartInterval
-  }
-  const known: { readonly [kind: string]: ReadonlyArray<string> } = {
-    none: [],
-    "fixed-delay": ["restart-attempts", "restart-delay"],
-    exponential: Object.keys(numbers).filter((name) => !/delay|max-failures|interval/.test(name)),
-    "failure-rate": ["restart-max-failures", "restart-interval", "restart-delay"]
-  }
-  const strange = Object.entries(numbers)
-    .filter(([name, value]) => value !== undefined && !known[options.restart]!.includes(name))
-    .map(([name]) => `--${name}`)
-  if (strange.length > 0) {
-    return Effect.fail(usage(`--restart ${options.restart} does not have ${strange.join(", ")}`))
-  }
-  const config: RestartStrategy.RestartStrategyConfig = options.restart === "exponential"
-    ? {
-      kind: "exponential",
-      attemptsBeforeReset: options.restartAttempts,
-      initialBackoff: options.restartInitialBackoff,
-      maxBackoff: options.restartMaxBackoff,
-      backoffMultiplier: options.restartMultiplier,
-      resetBackoffThreshold: options.restartResetAfter,
-      jitterFactor: options.restartJitter
-    }
-    : options.restart === "fixed-delay"
-    ? { kind: "fixed-delay", attempts: options.restartAttempts, delay: options.restartDelay }
-    : options.restart === "failure-rate"
-    ? {
-      kind: "failure-rate",
-      maxFailures: options.restartMaxFailures,
-      interval: options.restartInterval,
-      delay: options.restartDelay
-    }
-    : { kind: "none" }
-  return Effect.try({
-    try: () => RestartStrategy.fromConfig(config),
-    catch: (error) => usage(error instanceof Error ? error.message : String(error))
-  })
-}
-
-/**
- * The flags over what `CassandraConfig` finds in the environment. A password is asked for where somebody can answer.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const session = Effect.fnUntraced(function*(
-  options: LoadOptions
-): Effect.fn.Return<CassandraConfig.CassandraSessionOptions, CliError.CliError, Prompt.Environment> {
-  const base = yield* Effect.mapError(CassandraConfig.config, (error) => usage(describeConfigError(error)))
-  const username = options.username ?? base.username
-  return {
-    ...base,
-    contactPoints: options.contactPoints ?? base.contactPoints,
-    port: options.port ?? base.port,
-    localDataCenter: options.localDc ?? base.localDataCenter,
-    keyspace: options.keyspace ?? base.keyspace,
-    consistency: options.consistency ?? base.consistency,
-    username,
-    password: username === undefined ? undefined : yield* password(username, base.password)
-  }
-})
-
-/** `SchemaError(Expected ..., got "x"\n  at ["CASSANDRA_TLS"])` in one line that names the variable first. */
-const describeConfigError = ({ message }: Config.ConfigError): string => {
-  const [, what, name] = /^(?:SchemaError\()?([^]*?)\s+at \["(\w+)"\]\)?$/.exec(message) ?? []
-  return name === undefined ? message : `The variable ${name} can't be used: ${what!.replace(/\s+/g, " ")}`
-}
-
-const password = Effect.fnUntraced(function*(
-  username: string,
-  fromBase: Redacted.Redacted | undefined
-): Effect.fn.Return<Redacted.Redacted, CliError.CliError, Prompt.Environment> {
-  const own = yield* Effect.orElseSucceed(Config.option(Config.Redacted("EFFECT_CASSANDRA_PASSWORD")), Option.none)
-  if (Option.isSome(own)) return own.value
-  if (fromBase !== undefined) return fromBase
-  const missing = usage(`The user ${username} needs a password: set EFFECT_CASSANDRA_PASSWORD or CASSANDRA_PASSWORD`)
-  const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
-  if (!canPrompt) return yield* missing
-  return yield* Effect.mapError(Prompt.run(Prompt.Password({ message: `Password of ${username}` })), () => missing)
-})
+export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header">

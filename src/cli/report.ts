@@ -11,6 +11,7 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import type { LoadError } from "./exitCode.ts"
 import { exitCodes, resumeAdvice, verdict } from "./exitCode.ts"
+import { Signals } from "./Signals.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 /**
@@ -25,7 +26,13 @@ export class Exit extends Schema.TaggedError<Exit>("effect-cassandra/cli/Exit")(
 // eslint-disable-next-line no-control-regex
 const unprintable = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 
-const printable = (text: string): string =>
+/**
+ * Text of unknown origin, as it can be shown on a terminal.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const printable = (text: string): string =>
   text.replace(unprintable, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 /**
@@ -43,12 +50,33 @@ export const describeDefect = (defect: unknown, withStack: boolean): string => {
 }
 
 /**
+ * Ends what leaves nothing behind at the first signal.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const untilSignal = Effect.fnUntraced(function*<A, E, R>(self: Effect.Effect<A, E, R>) {
+  const { first, hurry } = yield* Signals
+  const line = yield* StatusLine
+  const stopped = Effect.gen(function*() {
+    const detail = `${yield* first} was received.`
+    line.print(`stopped: ${detail}`)
+    yield* hurry(detail)
+    return yield* new Exit({ code: exitCodes.interrupted })
+  })
+  return yield* Effect.raceFirst(self, stopped)
+})
+
+/**
  * Prints the failure of `self` and turns it into an `Exit`.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const report = <R>(self: Effect.Effect<void, LoadError | Exit, R>): Effect.Effect<void, Exit, R> =>
+export const report = <R>(
+  verb: string,
+  self: Effect.Effect<void, LoadError | Exit, R>
+): Effect.Effect<void, Exit, R> =>
   Effect.catchCause(self, (cause) =>
     Effect.gen(function*(): Effect.fn.Return<never, Exit> {
       const line = yield* StatusLine
@@ -59,7 +87,7 @@ export const report = <R>(self: Effect.Effect<void, LoadError | Exit, R>): Effec
         const advice = resumeAdvice[resumes]
         line.print(
           `${code === exitCodes.interrupted ? "stopped" : "error"}: ${printable(error.message)}` +
-            (code === exitCodes.usage ? "\nSee effect-cassandra load --help." : "") +
+            (code === exitCodes.usage ? `\nSee effect-cassandra ${verb} --help.` : "") +
             (advice === null ? "" : `\n${advice}`)
         )
         return yield* new Exit({ code })

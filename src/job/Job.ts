@@ -199,7 +199,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     loggedBefore += logged()
     logged = () => 0
     // Before anything is claimed: a statement that is refused disturbs no running process.
-    const sink = yield* Sink.open({ input: source.describe, ...options.sink })
+    const sink = yield* Sink.open({ input: source.describe, locate: source.locate, ...options.sink })
     const running = yield* Recovery.start({
       parallelism,
       attempt: number,

@@ -44,10 +44,15 @@ export interface Request {
   readonly bytes: number
 }
 
-/** The server counts keys, values, and for each cell its timestamp and flags; this is a little above what it counts. */
-const estimate = (row: LoggedRow): number => {
+/**
+ * What a row counts on the server: keys, values, and for each cell its timestamp and flags. This is a little above it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const estimateBytes = (values: ReadonlyArray<Buffer | null | undefined>): number => {
   let bytes = 48
-  for (let i = 0; i < row.values.length; i++) bytes += 16 + (row.values[i]?.length ?? 0)
+  for (let i = 0; i < values.length; i++) bytes += 16 + (values[i]?.length ?? 0)
   return bytes
 }
 
@@ -69,13 +74,13 @@ export const plan = (
 ): Array<Request> => {
   const requests: Array<Request> = []
   if (keys.length === 0) {
-    for (const row of rows) requests.push({ rows: [row], bytes: estimate(row) })
+    for (const row of rows) requests.push({ rows: [row], bytes: estimateBytes(row.values) })
     return requests
   }
   const open = new Map<number, Group>()
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]!
-    const bytes = estimate(row)
+    const bytes = estimateBytes(row.values)
     const hash = partitionHash(row.values, keys)
     const group = open.get(hash)
     if (group === undefined) {

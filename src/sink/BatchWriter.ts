@@ -11,6 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import type { Located } from "../checkpoint/Element.ts"
 import * as OutageLog from "../checkpoint/OutageLog.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
@@ -39,7 +40,7 @@ export interface BatchWriterOptions {
  * @since 0.1.0
  */
 export interface RowsOrigin {
-  readonly input: string
+  readonly locate: (place: number) => Located
   readonly checkpointId: number
 }
 
@@ -127,8 +128,7 @@ export const make = Effect.fnUntraced(function*(
 
   const refused = (origin: RowsOrigin, row: LoggedRow, error: CassandraError) =>
     new RowRefused({
-      input: origin.input,
-      place: row.place,
+      ...origin.locate(row.place),
       checkpointId: origin.checkpointId,
       query: statement.query,
       detail: error.message

@@ -114,9 +114,9 @@ export const make = <A>(
     }
     const fields = source as { readonly [name: string]: unknown }
     for (let i = 0; i < params.length; i++) {
-      const name = params[i]!.name
+      const { isKey, name } = params[i]!
       const value = fields[name]
-      if (value === undefined && missingIsError && !Object.hasOwn(fields, name)) {
+      if (value === undefined && (missingIsError || isKey) && !Object.hasOwn(fields, name)) {
         throw new Misfit(name, `the record has no field '${name}' (${fieldNames(fields)})`)
       }
       values[i] = encodeOne(i, value)

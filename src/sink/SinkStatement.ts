@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
+import type { TableInfo } from "../cassandra/CassandraSession.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
 import * as CqlStatement from "../cassandra/CqlStatement.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
@@ -20,6 +21,7 @@ import { StatementRefused } from "./SinkError.ts"
 export interface SinkStatement {
   /** As the user wrote it. */
   readonly query: string
+  readonly table: TableInfo
   /** With `USING TIMESTAMP ?`. */
   readonly cql: string
   /** Where the timestamp goes among the values of a row. */
@@ -90,6 +92,7 @@ export const make = Effect.fnUntraced(function*(
   const isOnePartition = new Set(keyMarkers.map(({ column }) => column)).size === keyMarkers.length
   return {
     query: statement.cql,
+    table,
     cql,
     timestampIndex,
     params,

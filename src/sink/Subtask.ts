@@ -16,7 +16,7 @@ import type { CommitterError } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CoordinatorError, Notification } from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
-import type { Barrier } from "../checkpoint/Element.ts"
+import type { Barrier, Located } from "../checkpoint/Element.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import type { EncodedRows, LoggedRow } from "../state/RowFrame.ts"
@@ -61,7 +61,7 @@ export interface OpenSink<A> {
   readonly statement: SinkStatement
   readonly writer: BatchWriter
   readonly encode: (record: A) => Values
-  readonly input: string
+  readonly locate: (place: number) => Located
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
   /** Rows logged by this sink since it was opened, for a progress display. */
@@ -249,7 +249,7 @@ export const make = Effect.fnUntraced(function*<A>(
         )
       }
     })
-    yield* sink.writer.send({ input: sink.input, checkpointId: segment.checkpointId }, rows)
+    yield* sink.writer.send({ locate: sink.locate, checkpointId: segment.checkpointId }, rows)
   })
 
   const finish = Effect.fnUntraced(function*(entry: Pending) {

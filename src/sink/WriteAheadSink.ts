@@ -22,7 +22,7 @@ import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
-import type { Element, Record } from "../checkpoint/Element.ts"
+import type { Element, Located, Record } from "../checkpoint/Element.ts"
 import { FrameWriter } from "../state/RowFrame.ts"
 import type { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
@@ -62,6 +62,8 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
   readonly query: string
   /** Names the input in errors about a record. Default "the input". */
   readonly input?: string | undefined
+  /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
+  readonly locate?: ((place: number) => Located) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined
   /** Bytes of an open segment, over which a checkpoint is asked for before it is due. Default 8 MiB. */
@@ -89,7 +91,7 @@ export const open = Effect.fnUntraced(function*<A>(
     statement,
     writer: yield* Writer.make(statement, options),
     encode: RowEncoder.make(statement.params, options),
-    input: options.input ?? "the input",
+    locate: options.locate ?? ((place) => ({ input: options.input ?? "the input", place })),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
     counters: { logged: 0 }
@@ -123,7 +125,7 @@ export const encodeChunk = <A>(
         for (const part of parts) part.push(element)
         continue
       }
-      const values = encodeOne(encode, element, sink.input)
+      const values = encodeOne(encode, element, sink.locate)
       const subtask = parallelism === 1 ? 0 : RowEncoder.partitionHash(values, statement.partitionKeys) % parallelism
       writers[subtask]!.add(element.place, 0, values)
     }
@@ -132,12 +134,12 @@ export const encodeChunk = <A>(
   }
 }
 
-const encodeOne = <A>(encode: (record: A) => Values, record: Record<A>, input: string): Values => {
+const encodeOne = <A>(encode: (record: A) => Values, record: Record<A>, locate: OpenSink<A>["locate"]): Values => {
   try {
     return encode(record.value)
   } catch (error) {
     if (!(error instanceof RowEncoder.Misfit)) throw error
-    throw new RecordRefused({ input, place: record.place, column: error.column, problem: error.problem })
+    throw new RecordRefused({ ...locate(record.place), column: error.column, problem: error.problem })
   }
 }
 

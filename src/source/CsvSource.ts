@@ -29,7 +29,7 @@ export interface CsvRecord {
 /**
  * - `columns`: the names of the columns. Without it the first record names them.
  * - `header`: whether the first record is a header. Default: true without `columns`, false with. True with `columns`
- *   skips a header in favour of the names given.
+ *   skips a header in favour of the names given; false without `columns` names them by their number: `0`, `1`, ...
  * - `delimiter`: one ASCII character between fields; default `,`.
  * - `quote`: one ASCII character around fields, or null if nothing is quoted; default `"`. Inside a quoted field it is
  *   written twice.
@@ -122,6 +122,11 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
     const scanned = CsvScan.scan(buffer, start, end, line, final, { ...rules, maxRecords: 1 })
     if (scanned.problem !== null) return failure(window, scanned.end, scanned.line, scanned.problem)
     if (scanned.starts.length === 0) return final ? { records: [], end, lines: scanned.line - line } : null
+    if (columns === null && !dialect.header) {
+      // Only looked at: it is the first record as well.
+      columns = fieldsOf(window, scanned.starts[0]!, scanned.end)[0]!.map((_, i) => String(i))
+      return { records: [], end: start, lines: 0 }
+    }
     if (columns === null) {
       const at = scanned.starts[0]!
       const before = scanned.lines[0]!
@@ -160,17 +165,22 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
     if (rows.length !== count) {
       throw new Error(`${path}: ${count} records were found from line ${line + 1} on, but ${rows.length} were parsed`)
     }
-    return { records: toRecords(rows, names, lines, scanned.emptyQuoted), end: taken, lines: lineAfter - line }
+    return {
+      records: toRecords(rows, names, lines, scanned.emptyQuoted, settings.placeOffset),
+      end: taken,
+      lines: lineAfter - line
+    }
   }
 
-  return { header: dialect.header ? header : null, split, tooLongHint }
+  return { header: dialect.header || columns === null ? header : null, split, tooLongHint }
 }
 
 const toRecords = (
   rows: ReadonlyArray<ReadonlyArray<string>>,
   names: ReadonlyArray<string>,
   lines: ReadonlyArray<number>,
-  emptyQuoted: ReadonlyArray<number>
+  emptyQuoted: ReadonlyArray<number>,
+  placeOffset: number
 ): Array<Record<CsvRecord>> => {
   const records: Array<Record<CsvRecord>> = []
   // `record["__proto__"] = text` would set the prototype and lose the field.
@@ -191,7 +201,7 @@ const toRecords = (
         record[names[j]!] = value
       }
     }
-    records.push(new Record(record as CsvRecord, lines[i]! + 1))
+    records.push(new Record(record as CsvRecord, lines[i]! + 1 + placeOffset))
   }
   return records
 }
@@ -208,9 +218,7 @@ const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => 
   if (!isPlainCharacter(delimiter)) return invalid("delimiter", "must be one ASCII character")
   if (quote !== null && !isPlainCharacter(quote)) return invalid("quote", "must be one ASCII character, or null")
   if (quote === delimiter) return invalid("quote", "must not be the delimiter")
-  if (columns === null) {
-    return header ? { delimiter, quote, columns, header } : invalid("columns", "is needed where there is no header")
-  }
+  if (columns === null) return { delimiter, quote, columns, header }
   if (columns.length === 0) return invalid("columns", "names no column")
   const problem = columnsProblem(columns)
   return problem === null ? { delimiter, quote, columns, header } : invalid("columns", `cannot be used: ${problem}`)

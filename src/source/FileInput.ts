@@ -7,6 +7,10 @@
  * modification time, inode and the first 64 KiB are all as they were, the read part is taken as unchanged; otherwise it is
  * read again and its checksum compared.
  *
+ * A gzip or zstd archive (told by its first bytes) is read as what it holds. It is unpacked once to its end before the
+ * first record is given, because damage shows only there; and to resume, it is unpacked from its start up to the
+ * position.
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -17,6 +21,7 @@ import * as Stream from "effect/Stream"
 import { crc32 } from "node:zlib"
 import type { Record } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
+import * as FileBytes from "./FileBytes.ts"
 import * as FilePosition from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
 import {
@@ -38,8 +43,11 @@ const lineFeed = 0x0a
  * - `maxRecords`: records in a chunk at most; default 4096.
  * - `maxRecordBytes`: the longest record accepted, without its line feed; default 16 MiB. Memory held is at most about
  *   twice that.
+ * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
  *
- * All are whole numbers of at least 1.
+ * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
+ *
+ * All others are whole numbers of at least 1.
  *
  * @category models
  * @since 0.1.0
@@ -48,6 +56,8 @@ export interface FileOptions {
   readonly blockBytes?: number | undefined
   readonly maxRecords?: number | undefined
   readonly maxRecordBytes?: number | undefined
+  readonly placeOffset?: number | undefined
+  readonly testArchive?: boolean | undefined
 }
 
 /**
@@ -60,6 +70,8 @@ export interface FileSettings {
   readonly blockBytes: number
   readonly maxRecords: number
   readonly maxRecordBytes: number
+  readonly placeOffset: number
+  readonly testArchive: boolean
 }
 
 /**
@@ -118,7 +130,7 @@ export interface Format<A> {
 interface Input extends Window {
   readonly path: string
   readonly settings: FileSettings
-  readonly file: FileSystem.File
+  readonly bytes: FileBytes.FileBytes
   readonly identity: FilePosition.Identity
   buffer: Buffer
   start: number
@@ -157,10 +169,10 @@ const fill = Effect.fnUntraced(function*(input: Input) {
   input.start = 0
   input.end = held
   const at = input.byte + held
-  const read = yield* FilePosition.readAt(input.file, input.path, input.buffer.subarray(held, held + want), at)
+  const read = yield* input.bytes.readAt(input.buffer.subarray(held, held + want), at)
   if (read > 0) {
     input.end += read
-  } else if (at < input.identity.size) {
+  } else if (input.bytes.packing === null && at < input.identity.size) {
     return yield* FilePosition.changed(
       input.path,
       `it was cut while it was read: it had ${input.identity.size} bytes and now ends at ${at}`
@@ -207,20 +219,52 @@ const skipByteOrderMark = Effect.fnUntraced(function*(input: Input) {
   }
 })
 
+/** Bytes from which on testing an archive takes so long that it is said. */
+const largeArchive = 256 * 1024 ** 2
+
+/** Unpacks all of it, once for each archive that `seen` has not seen. */
+const testArchive = Effect.fnUntraced(function*(
+  { bytes, identity, path, settings }: Pick<Input, "bytes" | "identity" | "path" | "settings">,
+  scratch: Uint8Array,
+  seen: Set<string>
+) {
+  const key = JSON.stringify(identity)
+  if (bytes.packing === null || !settings.testArchive || seen.has(key)) return
+  if (identity.size >= largeArchive) {
+    yield* Effect.logInfo(`${path}: the archive is unpacked once to its end, to see that it is whole`)
+  }
+  let byte = 0
+  while (true) {
+    const read = yield* bytes.readAt(scratch, byte)
+    if (read === 0) break
+    byte += read
+  }
+  seen.add(key)
+})
+
 const open = Effect.fnUntraced(function*<A>(
   path: string,
   settings: FileSettings,
   format: Format<A>,
-  from: Position | null
+  from: Position | null,
+  seen: Set<string>
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem | Scope.Scope> {
   const file = yield* openFile(path)
   const scratch = Buffer.allocUnsafeSlow(Math.max(FilePosition.headBytes, settings.blockBytes))
-  const identity = yield* FilePosition.identify(file, path, scratch)
-  const position = from === null ? null : yield* FilePosition.verify(file, path, scratch, identity, from)
+  const { identity, packing } = yield* FilePosition.identify(file, path, scratch)
+  const openBytes = packing === null
+    ? Effect.succeed(FileBytes.plain(file, path))
+    : FileBytes.unpacked(file, path, packing)
+  const bytes = yield* openBytes
+  if (from === null) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
+  const position = from === null ? null : yield* FilePosition.verify(bytes, path, scratch, identity, from)
+  const isSame = position !== null && FilePosition.isSame(identity, position)
+  if (position !== null && !isSame) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
   const input: Input = {
     path,
     settings,
-    file,
+    // An archive stands at the position by now, and the header is at its start.
+    bytes: position === null || format.header === null ? bytes : yield* openBytes,
     identity,
     buffer: scratch,
     start: 0,
@@ -237,7 +281,8 @@ const open = Effect.fnUntraced(function*<A>(
   }
   if (position !== null) {
     const { byte, crc, line, openEnd } = position
-    Object.assign(input, { start: 0, end: 0, byte, line, crc, openEnd, final: false })
+    const final = isSame && position.packed?.isAll === true
+    Object.assign(input, { bytes, start: 0, end: 0, byte, line, crc, openEnd, final })
   }
   return input
 })
@@ -281,9 +326,12 @@ const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOption
   const settings: FileSettings = {
     blockBytes: options.blockBytes ?? 256 * 1024,
     maxRecords: options.maxRecords ?? 4096,
-    maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024
+    maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024,
+    placeOffset: options.placeOffset ?? 0,
+    testArchive: options.testArchive ?? true
   }
-  for (const [option, value] of Object.entries(settings)) {
+  for (const option of ["blockBytes", "maxRecords", "maxRecordBytes"] as const) {
+    const value = settings[option]
     if (!Number.isSafeInteger(value) || value < 1) {
       const problem = `must be a whole number of at least 1, not ${value}`
       return yield* new SourceError({ reason: new InvalidOption({ input: path, option, problem }) })
@@ -311,20 +359,36 @@ export const make = Effect.fnUntraced(function*<A>(
   const info = yield* Effect.scoped(
     Effect.flatMap(openFile(path), (file) => Effect.mapError(file.stat, fromPlatformError(path, null)))
   )
+  /** Archives that are known to be whole. */
+  const seen = new Set<string>()
   const read = Effect.fnUntraced(function*(from: Position | null) {
     const chosen = format(settings)
-    const input = yield* open(path, settings, chosen, from)
+    const input = yield* open(path, settings, chosen, from, seen)
+    const { packing, packedByte } = input.bytes
     const next = Effect.suspend(() => take(input, chosen.split, chosen.tooLongHint))
+    const chunk = (records: ReadonlyArray<Record<A>>, isAll: boolean): SourceChunk<A> => {
+      const packed = packing === null ? null : { packing, byte: isAll ? input.identity.size : packedByte(), isAll }
+      return { records, position: FilePosition.make(input, packed, input.identity) }
+    }
+    let isNew = false
     return Stream.fromPull(Effect.succeed(Effect.flatMap(next, (taken) => {
-      if (taken === null) return Cause.done()
-      const chunk: SourceChunk<A> = { records: taken.records, position: FilePosition.make(input, input.identity) }
-      return Effect.succeed([chunk] as const)
+      if (taken !== null) {
+        isNew = true
+        return Effect.succeed([chunk(taken.records, false)] as const)
+      }
+      // Behind the end of an archive, it need not be unpacked again to find that nothing follows.
+      if (!isNew || packing === null) return Cause.done()
+      isNew = false
+      return Effect.succeed([chunk([], true)] as const)
     })))
   })
   return {
     describe: path,
     total: Number(info.size),
-    progress: (position) => typeof position["byte"] === "number" ? position["byte"] : 0,
+    progress: ({ byte, packed }) => {
+      const known = typeof packed === "object" && packed !== null && "byte" in packed ? packed.byte : byte
+      return typeof known === "number" ? known : 0
+    },
     read: (from) => Stream.unwrap(read(from))
   }
 })

@@ -10,6 +10,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { crc32 } from "node:zlib"
 import type { Position } from "../checkpoint/Position.ts"
+import type { FileBytes } from "./FileBytes.ts"
+import { packingOf, plain } from "./FileBytes.ts"
 import { excerpt, fromPlatformError, InputChanged, SourceError } from "./SourceError.ts"
 
 /**
@@ -28,6 +30,8 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * - `byte`, `line`: the bytes and the lines before it.
  * - `crc`: the CRC-32 of the bytes before it.
  * - `openEnd`: the last record had no line feed behind it, so it is only whole as long as the file does not grow.
+ * - `packed`: for an archive, what it is packed with, how much of it was needed so far, and whether that was all; `byte`
+ *   and `crc` are of what it holds.
  * - `size`, `mtimeMillis`, `inode`, `headCrc`: of the file when it was opened; `headCrc` is the CRC-32 of its first 64
  *   KiB. They only say when the checksum of the whole prefix need not be computed again.
  *
@@ -40,6 +44,9 @@ export const FilePosition = Schema.Struct({
   line: Count,
   crc: Count,
   openEnd: Schema.Boolean,
+  packed: Schema.optionalKey(
+    Schema.Struct({ packing: Schema.Literals(["gzip", "zstd"]), byte: Count, isAll: Schema.Boolean })
+  ),
   size: Count,
   mtimeMillis: Schema.NullOr(Schema.Number),
   inode: Schema.NullOr(Schema.String),
@@ -73,6 +80,7 @@ export interface Identity {
  */
 export const make = (
   at: Pick<FilePosition, "byte" | "line" | "crc" | "openEnd">,
+  packed: FilePosition["packed"] | null,
   identity: Identity
 ): FilePosition => ({
   kind: "file",
@@ -80,6 +88,7 @@ export const make = (
   line: at.line,
   crc: at.crc,
   openEnd: at.openEnd,
+  ...(packed == null ? {} : { packed }),
   size: identity.size,
   mtimeMillis: identity.mtimeMillis,
   inode: identity.inode,
@@ -95,20 +104,12 @@ export const make = (
 export const changed = (input: string, what: string): SourceError =>
   new SourceError({ reason: new InputChanged({ input, what }) })
 
-/**
- * Reads what the file has at an offset, at most `into.length` bytes; 0 at its end.
- *
- * @category reading
- * @since 0.1.0
- */
-export const readAt = (file: FileSystem.File, path: string, into: Uint8Array, byte: number) =>
-  Effect.mapError(file.read(into, { position: BigInt(byte) }), fromPlatformError(path, byte))
-
 /** Reads until `into` is full or the file ends; gives the number of bytes. */
-const readFully = Effect.fnUntraced(function*(file: FileSystem.File, path: string, into: Uint8Array, byte: number) {
+const readHead = Effect.fnUntraced(function*(file: FileSystem.File, path: string, into: Uint8Array) {
+  const bytes = plain(file, path)
   let length = 0
   while (length < into.length) {
-    const read = yield* readAt(file, path, into.subarray(length), byte + length)
+    const read = yield* bytes.readAt(into.subarray(length), length)
     if (read === 0) break
     length += read
   }
@@ -116,7 +117,7 @@ const readFully = Effect.fnUntraced(function*(file: FileSystem.File, path: strin
 })
 
 /**
- * The identity of an open file. `scratch` is overwritten and must hold `headBytes`.
+ * The identity of an open file, and what it is packed with. `scratch` is overwritten and must hold `headBytes`.
  *
  * @category reading
  * @since 0.1.0
@@ -124,24 +125,24 @@ const readFully = Effect.fnUntraced(function*(file: FileSystem.File, path: strin
 export const identify = Effect.fnUntraced(function*(file: FileSystem.File, path: string, scratch: Uint8Array) {
   const info = yield* Effect.mapError(file.stat, fromPlatformError(path, null))
   const size = Number(info.size)
-  const length = yield* readFully(file, path, scratch.subarray(0, Math.min(headBytes, size)), 0)
+  const length = yield* readHead(file, path, scratch.subarray(0, Math.min(headBytes, size)))
   const identity: Identity = {
     size,
     mtimeMillis: Option.match(info.mtime, { onNone: () => null, onSome: (date) => date.getTime() }),
     inode: Option.match(info.ino, { onNone: () => null, onSome: String }),
     headCrc: crc32(scratch.subarray(0, length))
   }
-  return identity
+  return { identity, packing: packingOf(scratch, length) }
 })
 
 const decodePosition = Schema.decodeUnknownResult(FilePosition)
 
 const prefixCrc = Effect.fnUntraced(
-  function*(file: FileSystem.File, path: string, scratch: Uint8Array, length: number) {
+  function*(bytes: FileBytes, path: string, scratch: Uint8Array, length: number) {
     let crc = 0
     let byte = 0
     while (byte < length) {
-      const read = yield* readAt(file, path, scratch.subarray(0, Math.min(scratch.length, length - byte)), byte)
+      const read = yield* bytes.readAt(scratch.subarray(0, Math.min(scratch.length, length - byte)), byte)
       if (read === 0) return yield* changed(path, `it was cut: it ends at byte ${byte}, the position is ${length}`)
       crc = crc32(scratch.subarray(0, read), crc)
       byte += read
@@ -151,19 +152,41 @@ const prefixCrc = Effect.fnUntraced(
 )
 
 /**
+ * Whether the file is the one of the position, as far as can be told without reading all of it.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const isSame = (identity: Identity, position: FilePosition): boolean =>
+  identity.size === position.size && identity.mtimeMillis === position.mtimeMillis &&
+  identity.inode === position.inode && identity.headCrc === position.headCrc
+
+/**
  * The position to resume at, or `InputChanged` if what was read before it is no longer there. `scratch` is overwritten.
  *
  * @category reading
  * @since 0.1.0
  */
 export const verify = Effect.fnUntraced(
-  function*(file: FileSystem.File, path: string, scratch: Uint8Array, identity: Identity, from: Position) {
+  function*(bytes: FileBytes, path: string, scratch: Uint8Array, identity: Identity, from: Position) {
     const decoded = decodePosition(from)
     if (Result.isFailure(decoded)) {
       const found = excerpt(JSON.stringify(from))
       return yield* changed(path, `the position in the checkpoint is not one of a file: ${found}`)
     }
     const position = decoded.success
+    const same = isSame(identity, position)
+    if (bytes.packing !== null) {
+      if (same && position.packed?.isAll === true) return position
+      // All of it is unpacked on the way to the position, so it is always compared.
+      if ((yield* prefixCrc(bytes, path, scratch, position.byte)) !== position.crc) {
+        return yield* changed(path, `the first ${position.byte} bytes that it holds are not what was read`)
+      }
+      if (position.openEnd && !same && (yield* bytes.readAt(scratch.subarray(0, 1), position.byte)) > 0) {
+        return yield* changed(path, `its last line had no line feed, so it was read as it was; now it may go on`)
+      }
+      return position
+    }
     if (identity.size < position.byte) {
       return yield* changed(path, `it was cut: it has ${identity.size} bytes, the position is ${position.byte}`)
     }
@@ -174,9 +197,7 @@ export const verify = Effect.fnUntraced(
           `${identity.size - position.byte} bytes since, and the line may go on`
       )
     }
-    const same = identity.size === position.size && identity.mtimeMillis === position.mtimeMillis &&
-      identity.inode === position.inode && identity.headCrc === position.headCrc
-    if (!same && (yield* prefixCrc(file, path, scratch, position.byte)) !== position.crc) {
+    if (!same && (yield* prefixCrc(bytes, path, scratch, position.byte)) !== position.crc) {
       return yield* changed(path, `its first ${position.byte} bytes (${position.line} lines) are not what was read`)
     }
     return position

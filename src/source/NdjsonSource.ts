@@ -81,7 +81,7 @@ const complaint = (line: string, parse: (text: string) => unknown): string | nul
 const format =
   (path: string, lossless: boolean) => (settings: FileInput.FileSettings): FileInput.Format<JsonObject> => {
     const tooLongHint = "Check that the lines end with line feeds"
-    const { maxRecordBytes, maxRecords } = settings
+    const { maxRecordBytes, maxRecords, placeOffset } = settings
     const split: FileInput.Split<JsonObject> = (window) => {
       const { buffer, start } = window
       let end = window.final ? window.end : buffer.lastIndexOf(lineFeed, window.end - 1) + 1
@@ -117,7 +117,7 @@ const format =
                 bad = true
                 break
               }
-              records.push(new Record(value as JsonObject, line + 1))
+              records.push(new Record(value as JsonObject, line + 1 + placeOffset))
             }
           }
           line++

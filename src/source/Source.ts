@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Record } from "../checkpoint/Element.ts"
+import type { Located, Record } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
 
 /**
@@ -26,6 +26,7 @@ export interface SourceChunk<A> {
  *
  * `describe` names the input in messages (`flights.ndjson`). `total` is the input's size for a progress display, if it
  * is known, and `progress` says how far a position is, in the same unit (bytes for a file, elements for an iterable).
+ * `locate` says what a record's place stands for, where it is not a place in the input that `describe` names.
  *
  * @category models
  * @since 0.1.0
@@ -35,4 +36,5 @@ export interface Source<A, E = never, R = never> {
   readonly read: (from: Position | null) => Stream.Stream<SourceChunk<A>, E, R>
   readonly total: number | null
   readonly progress: (position: Position) => number
+  readonly locate?: ((place: number) => Located) | undefined
 }

@@ -138,6 +138,31 @@ export class RecordTooLong extends Schema.TaggedError<RecordTooLong>("effect-cas
 }
 
 /**
+ * An archive that can't be unpacked. `packedByte` is about where in the file, `byte` where in what it holds.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InputDamaged extends Schema.TaggedError<InputDamaged>("effect-cassandra/InputDamaged")(
+  "InputDamaged",
+  {
+    input: Schema.String,
+    packing: Schema.Literals(["gzip", "zstd"]),
+    packedByte: Schema.Number,
+    byte: Schema.Number,
+    problem: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${this.input}: the ${this.packing} archive is damaged at or before byte ${this.packedByte} ` +
+      `(byte ${this.byte} of what it holds): ${this.problem}. Put a good copy in its place: what was read before stays valid.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * The input is no longer the one that the position in the checkpoint was taken from: resuming would lose or repeat
  * records.
  *
@@ -182,6 +207,7 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("effect-cas
 export const SourceErrorReason = Schema.Union([
   InputNotFound,
   InputUnreadable,
+  InputDamaged,
   MalformedRecord,
   RecordTooLong,
   InputChanged,

@@ -70,9 +70,17 @@ const cases: ReadonlyArray<BadInput> = [
   },
   {
     name: "missing field",
+    more: ["--missing=error"],
     lines: (right) => right.with(150, right[150]!.replace("\"name\"", "\"title\"")),
     code: 2,
     words: [/record at 151/, /no field 'name'/, /title/],
+    resumes: true
+  },
+  {
+    name: "missing key field",
+    lines: (right) => right.with(150, right[150]!.replace("\"id\"", "\"ident\"")),
+    code: 2,
+    words: [/record at 151/, /no field 'id'/, /ident/],
     resumes: true
   },
   ...refusedStatements,

@@ -133,7 +133,7 @@ describe.concurrent("effect-cassandra load", () => {
     const more = ["--json", "--format", "csv", "--delimiter", ";"]
     summaryOf(await run(fixture.load("csv2", next, undefined, ...more)))
     assert.strictEqual((await fixture.rows("csv"))[0]!.big, 9007199254740993n)
-    summaryOf(await run(fixture.load("csv3", next, undefined, ...more, "--null", "tombstone")))
+    summaryOf(await run(fixture.load("csv3", next, undefined, ...more, "--nulls", "tombstone")))
     assert.isNull((await fixture.rows("csv"))[0]!.big)
   })
 

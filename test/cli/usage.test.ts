@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -17,6 +18,11 @@ const mistakes: ReadonlyArray<{
   { name: "an unknown verb", args: ["unload"], words: /unload/ },
   { name: "no file", args: ["load", ...query, "--job", "j"], words: /Missing required argument: file/ },
   { name: "no query", args: ["load", "x", "--job", "j"], words: /--query/ },
+  { name: "a table and a query", args: [...base, "-t", "b"], words: /--table.*--query/ },
+  { name: "a mapping and a query", args: [...base, "-m", "*=*"], words: /--mapping is for --table/ },
+  { name: "a bad mapping", args: ["load", "x", "--job", "j", "-t", "b", "-m", "a=b=c"], words: /a=b=c.*character 4/ },
+  { name: "a bad table", args: ["load", "x", "--job", "j", "-t", "a.b.c"], words: /a\.b\.c.*keyspace\.table/ },
+  { name: "no header in NDJSON", args: [...base, "--no-header"], words: /--format csv/ },
   { name: "no job", args: ["load", "x", ...query], words: /--job/ },
   { name: "a job that can't be part of a table's name", args: [...base.slice(0, -1), "My-Job"], words: /My-Job/ },
   { name: "a bad time", args: [...base, "--checkpoint-interval", "10s"], words: /"10s".*"10 seconds"/ },
@@ -51,8 +57,8 @@ const mistakes: ReadonlyArray<{
   {
     name: "a bad choice in the environment",
     args: base,
-    env: { EFFECT_CASSANDRA_NULL: "x" },
-    words: /EFFECT_CASSANDRA_NULL/
+    env: { EFFECT_CASSANDRA_NULLS: "x" },
+    words: /EFFECT_CASSANDRA_NULLS/
   },
   {
     name: "a bad boolean in the environment",
@@ -89,9 +95,27 @@ describe.concurrent("usage", () => {
     assert.strictEqual(stderr, "")
     assert.isBelow(stdout.indexOf("EXAMPLES"), stdout.indexOf("FLAGS"))
     const flags = stdout.slice(stdout.indexOf("\nFLAGS"), stdout.indexOf("\nGLOBAL FLAGS")).split("\n").slice(2)
-    for (const flag of flags.filter((text) => text.trim() !== "")) {
-      assert.match(flag, /\(default: |\(required\)|--json|--take-over/)
+    for (const flag of flags.filter((text) => text.trim() !== "" && !text.startsWith("FLAGS"))) {
+      assert.match(flag, /\(default: |\(required\)|--json|--take-over|--dry-run/)
     }
+    const groups = flags.filter((text) => text.startsWith("FLAGS: "))
+    assert.deepStrictEqual(groups.slice(0, 2), ["FLAGS: what is written", "FLAGS: the job"])
+    assert.include(groups, "FLAGS: checkpoints")
+    assert.strictEqual(stdout.match(/^ {2}--query,/gm)?.length, 1)
+    const docs = Fs.readFileSync(new URL("../../docs/command.md", import.meta.url), "utf8")
+    for (const flag of flags) {
+      const name = /^ {2}(--[\w-]+)/.exec(flag)?.[1]
+      if (name !== undefined) assert.include(docs, `\`${name}`)
+    }
+  })
+
+  it.each(["bash", "zsh", "fish", "powershell"])("completions for %s know the verbs and their flags", async (shell) => {
+    const { code, stdout } = await run(["--completions", shell])
+    assert.strictEqual(code, 0)
+    for (const word of ["load", "check", "verify", "mapping", "max-rows-per-second", "exact"]) {
+      assert.include(stdout, word)
+    }
+    if (shell === "bash") assert.strictEqual(ChildProcess.spawnSync("bash", ["-n"], { input: stdout }).status, 0)
   })
 
   it("--version prints the package's", async () => {
@@ -104,6 +128,6 @@ describe.concurrent("usage", () => {
   it("without a verb, it shows its help", async () => {
     const { code, stdout } = await run([])
     assert.strictEqual(code, 64)
-    assert.match(stdout, /load +Load a file/)
+    assert.match(stdout, /load +Load files/)
   })
 })

@@ -66,7 +66,7 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("SIGKILL of the comm
             ["--contact-points", contactPoints.join(","), "--local-dc", localDataCenter, "--job", jobId],
             ["--checkpoint-keyspace", ledgerKeyspace, "--state", `${directory}/state`],
             ["--parallelism", String(parallelism), "--checkpoint-interval", "100 millis"],
-            ["--segment-bytes", "262144", "--pending-bytes", "2097152", "--requests-in-flight", "8", "--json"]
+            ["--segment-bytes", "262144", "--pending-bytes", "2097152", "--max-in-flight", "8", "--json"]
           ].flat()
 
           /** Write times by key and sequence number, as first seen. */

@@ -63,7 +63,7 @@ const File = {
     }),
     { maxLength: 20 }
   ),
-  header: Schema.Literals(["first", "columns", "both"]),
+  header: Schema.Literals(["first", "columns", "both", "none"]),
   byteOrderMark: Schema.Boolean,
   openEnd: Schema.Boolean,
   delimiter: Schema.Literals([",", ";", "\t", "|"]),
@@ -79,8 +79,10 @@ describe("CsvSource", () => {
     File,
     ({ byteOrderMark, cut, delimiter, header, openEnd, quote, records }) =>
       Effect.gen(function*() {
-        const columns = ["id", "na\u00efve", "a b"]
-        let text = header === "columns" ? "" : `id${delimiter}${quote}na\u00efve${quote}${delimiter}a b\r\n\n`
+        const columns = header === "none" ? ["0", "1", "2"] : ["id", "na\u00efve", "a b"]
+        let text = header === "columns" || header === "none"
+          ? ""
+          : `id${delimiter}${quote}na\u00efve${quote}${delimiter}a b\r\n\n`
         const expected: Array<readonly [number, unknown]> = []
         records.forEach((record, index) => {
           const place = lineFeeds(text) + 1
@@ -95,7 +97,7 @@ describe("CsvSource", () => {
         const bytes = Buffer.from((byteOrderMark ? "\ufeff" : "") + text)
         const source = yield* open(yield* temporaryFile("file.csv", bytes), {
           ...cuts[cut],
-          ...(header === "first" ? {} : { columns, header: header === "both" }),
+          ...(header === "first" ? {} : header === "none" ? { header: false } : { columns, header: header === "both" }),
           delimiter,
           quote
         })
@@ -244,7 +246,6 @@ describe("CsvSource", () => {
         [{ delimiter: "\n" }, "the option delimiter must be one ASCII character"],
         [{ delimiter: "\"" }, "the option quote must not be the delimiter"],
         [{ quote: "" }, "the option quote must be one ASCII character, or null"],
-        [{ header: false }, "the option columns is needed where there is no header"],
         [{ columns: [] }, "the option columns names no column"],
         [{ columns: ["a", "a"] }, "the option columns cannot be used: two columns are named a"]
       ]

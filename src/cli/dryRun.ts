@@ -1,0 +1,118 @@
+/**
+ * `effect-cassandra load --dry-run`: all that a load does with the files, and nothing that it does with the table.
+ *
+ * @since 0.1.0
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { Session } from "../cassandra/CassandraSession.ts"
+import type { Located } from "../checkpoint/Element.ts"
+import { estimateBytes } from "../sink/BatchPlan.ts"
+import * as RowEncoder from "../sink/RowEncoder.ts"
+import type { SinkStatement } from "../sink/SinkStatement.ts"
+import type { SourceError } from "../source/SourceError.ts"
+import { exitCodes } from "./exitCode.ts"
+import type * as Input from "./input.ts"
+import type { LoadOptions } from "./options.ts"
+import { formatBytes, formatCount } from "./Progress.ts"
+import { Exit, printable } from "./report.ts"
+import { StatusLine } from "./StatusLine.ts"
+
+/** How many records that can't be loaded, and how many risks, are shown one by one. */
+const shownMax = 10
+
+const units: { readonly [unit: string]: number } = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
+
+const bytesOf = (text: unknown): number | null => {
+  const [, count, unit] = /^(\d+)(B|KiB|MiB|GiB)$/.exec(String(text)) ?? []
+  return count === undefined ? null : Number(count) * units[unit!]!
+}
+
+/** What the server refuses, as far as it tells; its defaults otherwise. */
+const limits = (session: Session) =>
+  session.query("SELECT name, value FROM system_views.settings").pipe(
+    Effect.orElseSucceed(() => []),
+    Effect.map((rows) => {
+      const settings = new Map(rows.map((row) => [String(row["name"]), row["value"]]))
+      return {
+        rowBytesMax: bytesOf(settings.get("max_mutation_size")) ?? 16 * 1024 ** 2,
+        valueBytesMax: bytesOf(settings.get("column_value_size_fail_threshold")) ?? Number.POSITIVE_INFINITY
+      }
+    })
+  )
+
+/**
+ * Reads all records and encodes them, says what can't be loaded and what the server may refuse, and writes nothing.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const dryRun = Effect.fnUntraced(function*(
+  options: LoadOptions,
+  { source }: Input.Input,
+  session: Session,
+  { params }: SinkStatement
+) {
+  const line = yield* StatusLine
+  const { rowBytesMax, valueBytesMax } = yield* limits(session)
+  const encode = RowEncoder.make<object>(params, options)
+  const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
+  const found = { records: 0, refused: 0, risks: 0, largestRowBytes: 0 }
+  const say = (count: number, place: number, what: string) => {
+    const { input, place: at } = locate(place)
+    if (count <= shownMax) line.print(printable(`${input}, record at ${at}${what}`))
+  }
+
+  const look = (place: number, value: object) => {
+    found.records++
+    try {
+      const values = encode(value)
+      const bytes = estimateBytes(values)
+      if (bytes > found.largestRowBytes) found.largestRowBytes = bytes
+      if (bytes > rowBytesMax) {
+        say(
+          ++found.risks,
+          place,
+          `: Cassandra may refuse this row: it has about ${formatBytes(bytes)}, and max_mutation_size is ` +
+            formatBytes(rowBytesMax)
+        )
+        return
+      }
+      for (let i = 0; i < values.length; i++) {
+        const length = values[i]?.length ?? 0
+        if (length <= valueBytesMax) continue
+        say(
+          ++found.risks,
+          place,
+          `, column ${params[i]!.name}: Cassandra refuses this value: it has ${formatBytes(length)}, and ` +
+            `column_value_size_fail_threshold is ${formatBytes(valueBytesMax)}`
+        )
+      }
+    } catch (error) {
+      if (!(error instanceof RowEncoder.Misfit)) throw error
+      say(++found.refused, place, `, column ${error.column}: ${error.problem}`)
+    }
+  }
+
+  const ended = yield* Effect.result(Stream.runForEach(source.read(null), ({ records }) =>
+    Effect.sync(() => {
+      for (const { place, value } of records) look(place, value)
+    })))
+  for (const [count, what] of [[found.refused, "records that can't be loaded"], [found.risks, "risks"]] as const) {
+    if (count > shownMax) line.print(`... and ${formatCount(count - shownMax)} more ${what}`)
+  }
+  // What stands behind a record that can't be read is not known.
+  const unread: SourceError | null = Result.isFailure(ended) ? ended.failure : null
+  line.print(
+    `dry run: ${formatCount(found.records)} records read${unread === null ? "" : " up to the error below"}, ` +
+      `${formatCount(found.refused)} can't be loaded, ${
+        formatCount(found.risks)
+      } may be refused; the largest row has ` +
+      `about ${formatBytes(found.largestRowBytes)}. Nothing was written.`
+  )
+  if (options.json) yield* Console.log(JSON.stringify({ ...found, isWhole: unread === null, outcome: "dry-run" }))
+  if (unread !== null) return yield* unread
+  if (found.refused + found.risks > 0) return yield* new Exit({ code: exitCodes.badRecords })
+})

@@ -1,0 +1,109 @@
+/**
+ * The source of a command: one file or several, and the fields of its records.
+ *
+ * @since 0.1.0
+ */
+import type * as CliError from "effect/cli/CliError"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as CsvSource from "../source/CsvSource.ts"
+import type * as FileInput from "../source/FileInput.ts"
+import * as FilesSource from "../source/FilesSource.ts"
+import * as NdjsonSource from "../source/NdjsonSource.ts"
+import type { Source } from "../source/Source.ts"
+import type { SourceError } from "../source/SourceError.ts"
+import * as Files from "./files.ts"
+import type { Fields } from "./inferInsert.ts"
+import { someOf } from "./nearest.ts"
+import type { InputOptions } from "./options.ts"
+import * as Settings from "./settings.ts"
+import { FieldsRefused } from "./statement.ts"
+
+type FileSource = Source<object, SourceError, FileSystem.FileSystem>
+
+/**
+ * `isNumbered`: the fields have numbers for names.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  readonly source: FileSource
+  readonly files: ReadonlyArray<string>
+  readonly fields: Fields
+  readonly isNumbered: boolean
+}
+
+const openOne = (
+  format: Settings.Format,
+  path: string,
+  options: FileInput.FileOptions
+): Effect.Effect<FileSource, SourceError, FileSystem.FileSystem> =>
+  format.kind === "csv"
+    ? CsvSource.make(path, { ...options, delimiter: format.delimiter, header: format.header })
+    : NdjsonSource.make(path, options)
+
+const firstRecords = (source: FileSource) =>
+  source.read(null).pipe(
+    Stream.filter((chunk) => chunk.records.length > 0),
+    Stream.runHead,
+    Effect.map(Option.match({ onNone: () => [], onSome: (chunk) => chunk.records }))
+  )
+
+/** Files of CSV are one table only if they have the same columns: a missing one would be left unset without a word. */
+const checkHeaders = Effect.fnUntraced(function*(format: Settings.Format, files: ReadonlyArray<string>) {
+  const headers = yield* Effect.forEach(
+    files,
+    (path) =>
+      Effect.flatMap(openOne(format, path, { maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }), firstRecords)
+        .pipe(
+          Effect.map(([record]) => ({ path, names: record === undefined ? null : Object.keys(record.value) }))
+        ),
+    { concurrency: 8 }
+  )
+  const first = headers.find(({ names }) => names !== null)
+  const other = headers.find(({ names }) =>
+    names !== null && names.toSorted().join("\0") !== first!.names!.toSorted().join("\0")
+  )
+  if (other === undefined) return
+  return yield* new FieldsRefused({
+    input: other.path,
+    target: "one table together with the other files",
+    problems: [
+      `it has the fields ${someOf(other.names!)}, and ${first!.path} has ${
+        someOf(first!.names!)
+      }: load them one after ` +
+      `the other, each by a --job of its own`
+    ]
+  })
+})
+
+/**
+ * Opens the files and looks at their first records.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const open = Effect.fnUntraced(function*(
+  options: InputOptions,
+  settings: FileInput.FileOptions = {}
+): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
+  const files = yield* Files.expand(options.files)
+  const format = yield* Settings.format(options, files)
+  // What a pattern stands for may grow, so its position is one in several files even if there is one only now.
+  const isOne = files.length === 1 && options.files.length === 1 && options.files[0] === files[0]
+  const source = isOne
+    ? yield* openOne(format, files[0]!, settings)
+    : yield* FilesSource.make(files, (path, placeOffset) => openOne(format, path, { ...settings, placeOffset }))
+  if (format.kind === "csv" && files.length > 1) yield* checkHeaders(format, files)
+  const names = new Set<string>()
+  for (const { value } of yield* firstRecords(source)) for (const name of Object.keys(value)) names.add(name)
+  return {
+    source,
+    files,
+    fields: { input: source.describe, names: [...names], isComplete: format.kind === "csv" && names.size > 0 },
+    isNumbered: format.kind === "csv" && !format.header
+  }
+})

@@ -1,0 +1,211 @@
+/**
+ * What the flags amount to.
+ *
+ * @since 0.1.0
+ */
+import * as CliError from "effect/cli/CliError"
+import * as Prompt from "effect/cli/Prompt"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
+import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
+import * as Mapping from "./Mapping.ts"
+import type { InputOptions, LoadOptions, VerifyOptions } from "./options.ts"
+import type { Target } from "./statement.ts"
+
+const usage = (message: string) => new CliError.ValidationError({ message })
+
+/**
+ * The state directory: one for each job and uid, unless it is given.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const stateDirectory = ({ job, state, uid }: LoadOptions): string =>
+  state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Format =
+  | { readonly kind: "ndjson" }
+  | { readonly kind: "csv"; readonly delimiter: string; readonly header: boolean }
+
+/**
+ * What is written with: a statement or a table, and only one of them.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const target = (
+  { keyspace, mapping, query, table }: Pick<VerifyOptions, "keyspace" | "mapping" | "query" | "table">
+): Effect.Effect<Target, CliError.CliError> => {
+  if (query !== undefined) {
+    return table !== undefined
+      ? Effect.fail(usage("--table makes the INSERT and --query brings one: leave one of them out"))
+      : mapping !== undefined
+      ? Effect.fail(usage("--mapping is for --table: in --query, name each marker by its field, as in VALUES (:field)"))
+      : Effect.succeed({ kind: "query", query })
+  }
+  if (table === undefined) {
+    return Effect.fail(usage("Give --table (and --keyspace) to load into a table, or --query for a statement"))
+  }
+  const parsed = mapping === undefined ? Result.succeed(Mapping.everything) : Mapping.parse(mapping)
+  if (Result.isFailure(parsed)) return Effect.fail(usage(parsed.failure.message))
+  const [, ofTable, name] = /^(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)$/.exec(table)!
+  const plain = (text: string) => text.startsWith("\"") ? text.slice(1, -1).replaceAll("\"\"", "\"") : text
+  return Effect.succeed({
+    kind: "table",
+    keyspace: ofTable === undefined ? keyspace ?? null : plain(ofTable),
+    table: plain(name!),
+    mapping: parsed.success
+  })
+}
+
+/**
+ * How the files are read; a delimiter for files that have none is a mistake.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const format = (
+  { delimiter, format: chosen, header }: InputOptions,
+  files: ReadonlyArray<string>
+): Effect.Effect<Format, CliError.CliError> => {
+  const extensions = files.map((file) => /\.(csv|tsv)(?:\.\w+)?$/i.exec(file)?.[1]?.toLowerCase())
+  const extension = extensions[0]
+  const other = extensions.findIndex((one) => one !== extension)
+  if (other >= 0 && chosen === undefined) {
+    return Effect.fail(usage(`${files[0]} and ${files[other]} are of different formats by their names: give --format`))
+  }
+  if ((chosen ?? (extension === undefined ? "ndjson" : "csv")) === "csv") {
+    return Effect.succeed({ kind: "csv", delimiter: delimiter ?? (extension === "tsv" ? "\t" : ","), header })
+  }
+  if (!header) {
+    return Effect.fail(usage("--no-header is for CSV, and NDJSON has none: add --format csv, or leave it out"))
+  }
+  return delimiter === undefined
+    ? Effect.succeed({ kind: "ndjson" })
+    : Effect.fail(usage("--delimiter is for CSV, and NDJSON has none: add --format csv, or leave it out"))
+}
+
+/**
+ * The restart strategy. A number that the strategy does not have is a mistake, not ignored.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const restartStrategy = (
+  options: LoadOptions
+): Effect.Effect<RestartStrategy.RestartStrategy, CliError.CliError> => {
+  const numbers = {
+    "restart-attempts": options.restartAttempts,
+    "restart-delay": options.restartDelay,
+    "restart-initial-backoff": options.restartInitialBackoff,
+    "restart-max-backoff": options.restartMaxBackoff,
+    "restart-multiplier": options.restartMultiplier,
+    "restart-reset-after": options.restartResetAfter,
+    "restart-jitter": options.restartJitter,
+    "restart-max-failures": options.restartMaxFailures,
+    "restart-interval": options.restartInterval
+  }
+  const known: { readonly [kind: string]: ReadonlyArray<string> } = {
+    none: [],
+    "fixed-delay": ["restart-attempts", "restart-delay"],
+    exponential: Object.keys(numbers).filter((name) => !/delay|max-failures|interval/.test(name)),
+    "failure-rate": ["restart-max-failures", "restart-interval", "restart-delay"]
+  }
+  const strange = Object.entries(numbers)
+    .filter(([name, value]) => value !== undefined && !known[options.restart]!.includes(name))
+    .map(([name]) => `--${name}`)
+  if (strange.length > 0) {
+    return Effect.fail(usage(`--restart ${options.restart} does not have ${strange.join(", ")}`))
+  }
+  const config: RestartStrategy.RestartStrategyConfig = options.restart === "exponential"
+    ? {
+      kind: "exponential",
+      attemptsBeforeReset: options.restartAttempts,
+      initialBackoff: options.restartInitialBackoff,
+      maxBackoff: options.restartMaxBackoff,
+      backoffMultiplier: options.restartMultiplier,
+      resetBackoffThreshold: options.restartResetAfter,
+      jitterFactor: options.restartJitter
+    }
+    : options.restart === "fixed-delay"
+    ? { kind: "fixed-delay", attempts: options.restartAttempts, delay: options.restartDelay }
+    : options.restart === "failure-rate"
+    ? {
+      kind: "failure-rate",
+      maxFailures: options.restartMaxFailures,
+      interval: options.restartInterval,
+      delay: options.restartDelay
+    }
+    : { kind: "none" }
+  return Effect.try({
+    try: () => RestartStrategy.fromConfig(config),
+    catch: (error) => usage(error instanceof Error ? error.message : String(error))
+  })
+}
+
+/**
+ * The flags over what `CassandraConfig` finds in the environment. A password is asked for where somebody can answer.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const session = Effect.fnUntraced(function*(
+  options: Pick<VerifyOptions, "contactPoints" | "port" | "localDc" | "keyspace" | "consistency" | "username">
+): Effect.fn.Return<CassandraConfig.CassandraSessionOptions, CliError.CliError, Prompt.Environment> {
+  const base = yield* Effect.mapError(CassandraConfig.config, (error) => usage(describeConfigError(error)))
+  const username = options.username ?? base.username
+  return {
+    ...base,
+    contactPoints: options.contactPoints ?? base.contactPoints,
+    port: options.port ?? base.port,
+    localDataCenter: options.localDc ?? base.localDataCenter,
+    keyspace: options.keyspace ?? base.keyspace,
+    consistency: options.consistency ?? base.consistency,
+    username,
+    password: username === undefined ? undefined : yield* password(username, base.password)
+  }
+})
+
+/**
+ * What reaches the cluster of the ledger, where it has one of its own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const checkpointSession = (
+  options: LoadOptions,
+  data: CassandraConfig.CassandraSessionOptions
+): CassandraConfig.CassandraSessionOptions => ({
+  ...data,
+  contactPoints: options.checkpointContactPoints,
+  localDataCenter: options.checkpointLocalDc,
+  keyspace: undefined
+})
+
+/** `SchemaError(Expected ..., got "x"\n  at ["CASSANDRA_TLS"])` in one line that names the variable first. */
+const describeConfigError = ({ message }: Config.ConfigError): string => {
+  const [, what, name] = /^(?:SchemaError\()?([^]*?)\s+at \["(\w+)"\]\)?$/.exec(message) ?? []
+  return name === undefined ? message : `The variable ${name} can't be used: ${what!.replace(/\s+/g, " ")}`
+}
+
+const password = Effect.fnUntraced(function*(
+  username: string,
+  fromBase: Redacted.Redacted | undefined
+): Effect.fn.Return<Redacted.Redacted, CliError.CliError, Prompt.Environment> {
+  const own = yield* Effect.orElseSucceed(Config.option(Config.Redacted("EFFECT_CASSANDRA_PASSWORD")), Option.none)
+  if (Option.isSome(own)) return own.value
+  if (fromBase !== undefined) return fromBase
+  const missing = usage(`The user ${username} needs a password: set EFFECT_CASSANDRA_PASSWORD or CASSANDRA_PASSWORD`)
+  const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
+  if (!canPrompt) return yield* missing
+  return yield* Effect.mapError(Prompt.run(Prompt.Password({ message: `Password of ${username}` })), () => missing)
+})

@@ -1,0 +1,132 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import type { Ended, Fixture } from "./commandFixture.ts"
+import { openFixture, run } from "./commandFixture.ts"
+
+const keyspace = "cli_table_test"
+let fixture: Fixture
+beforeAll(async () => {
+  fixture = await openFixture(keyspace)
+  await fixture.client.execute(
+    `CREATE TABLE ${keyspace}.people (job text, id int, "Name" text, age int, PRIMARY KEY (job, id))`
+  )
+})
+afterAll(() => fixture?.close())
+
+/** `fixture.load` with a table in place of the statement. */
+const load = (uid: string, file: string, ...more: ReadonlyArray<string>) => [
+  ...fixture.load(uid, file, "").filter((arg) => !arg.startsWith("--query=")),
+  "-k",
+  keyspace,
+  ...(more.includes("-t") ? [] : ["-t", "people"]),
+  ...more
+]
+
+const people = async (uid: string) =>
+  (await fixture.client.execute(`SELECT id, "Name", age FROM ${keyspace}.people WHERE job = ?`, [uid], {
+    prepare: true
+  })).rows.map((row) => [row["id"], row["Name"], row["age"]])
+
+const assertDone = (ended: Ended) => assert.strictEqual(ended.code, 0, ended.stderr)
+
+const assertRefused = (ended: Ended, code: number, ...words: ReadonlyArray<RegExp>) => {
+  assert.strictEqual(ended.code, code, ended.stderr)
+  for (const word of words) assert.match(ended.stderr, word)
+  assert.notMatch(ended.stderr, /^\s+at /m)
+}
+
+describe.concurrent("load --table", () => {
+  it("makes the INSERT from the table, and prints it", async () => {
+    const file = fixture.write("plain.ndjson", [
+      `{"job":"plain","id":1,"Name":"a","age":30,"more":true}`,
+      `{"job":"plain","id":2,"Name":null}`
+    ])
+    const ended = await run(load("plain", file))
+    assertDone(ended)
+    assert.match(
+      ended.stderr,
+      /^info +INSERT INTO cli_table_test\.people \(job, id, "Name", age\) VALUES \(\?, \?, \?, \?\)$/m
+    )
+    assert.match(ended.stderr, /^info +Fields that no column is filled from: more$/m)
+    assert.deepStrictEqual(await people("plain"), [[1, "a", 30], [2, null, null]])
+  })
+
+  it("an absent field and a null leave the column as it is, unless asked", async () => {
+    const before = fixture.write("before.ndjson", [1, 2, 3].map((id) => `{"job":"u","id":${id},"Name":"x","age":1}`))
+    assertDone(await run(load("u1", before)))
+    const after = fixture.write("after.ndjson", [`{"job":"u","id":1,"age":null}`, `{"job":"u","id":2,"Name":null}`])
+    assertDone(await run(load("u2", after)))
+    assert.deepStrictEqual(await people("u"), [[1, "x", 1], [2, "x", 1], [3, "x", 1]])
+    assertDone(await run(load("u3", after, "--nulls=tombstone")))
+    assert.deepStrictEqual(await people("u"), [[1, "x", null], [2, null, 1], [3, "x", 1]])
+    assertRefused(await run(load("u4", after, "--missing=error")), 2, /record at 1, column Name: .*no field 'Name'/)
+  })
+
+  it("a mapping names fields, columns and the time to live", async () => {
+    const file = fixture.write("mapped.csv", ["kind,Full name,n,days", "mapped,b,1,1000", "mapped,c,2,"])
+    const mapping = "kind=job, \"Full name\"=Name, n=id, days=__ttl"
+    const ended = await run(load("mapped", file, "-m", mapping))
+    assertDone(ended)
+    assert.deepStrictEqual(await people("mapped"), [[1, "b", null], [2, "c", null]])
+    const { rows } = await fixture.client.execute(
+      `SELECT TTL("Name") AS ttl FROM ${keyspace}.people WHERE job = 'mapped'`
+    )
+    assert.isAbove(rows[0]!["ttl"], 900)
+    assert.isNull(rows[1]!["ttl"])
+  })
+
+  it("fields of CSV without a header are mapped by their numbers", async () => {
+    const file = fixture.write("numbered.csv", ["x,7,numbered,\"q,r\"", "y,8,numbered,s"])
+    assertRefused(await run(load("numbered", file, "--no-header")), 3, /fields are numbered.*"0=job, \.\.\."/)
+    assertDone(await run(load("numbered", file, "--no-header", "-m", "2=job,1=id,3=Name")))
+    assert.deepStrictEqual(await people("numbered"), [[7, "q,r", null], [8, "s", null]])
+    // The file has grown: the same command goes on, and counts as before.
+    fixture.write("numbered.csv", ["x,7,numbered,\"q,r\"", "y,8,numbered,s", "z,9,numbered,t"])
+    assertDone(await run(load("numbered", file, "--no-header", "-m", "2=job,1=id,3=Name")))
+    assert.strictEqual((await people("numbered")).length, 3)
+  })
+
+  it("what does not fit is refused before anything is written, with the nearest name", async () => {
+    const file = fixture.write("bad.csv", ["job,ident,nam,age", "bad,1,x,3"])
+    assertRefused(
+      await run(load("bad", file)),
+      3,
+      /bad\.csv can't be loaded into cli_table_test\.people:\n- the key column id is filled from no field.*"ident=id|field=id/
+    )
+    assertRefused(
+      await run(load("bad", file, "-m", "ident=id, nam=name, *=*")),
+      3,
+      /no column name \(did you mean Name\?\)/
+    )
+    assertRefused(await run(load("bad", file, "-m", "ident=id, mam=Name, *=*")), 3, /field mam.*did you mean nam\?/)
+    assertRefused(
+      await run(load("bad", file, "-t", `${keyspace}.poeple`)),
+      3,
+      /no table .*poeple \(did you mean people\?\)/
+    )
+    assertRefused(
+      await run(load("bad", file, "-t", "cli_tabel_test.people")),
+      3,
+      /no keyspace cli_tabel_test \(did you/
+    )
+    assert.deepStrictEqual(await people("bad"), [])
+    // With what the messages say, it is loaded.
+    assertDone(await run(load("bad", file, "-m", "ident=id, nam=Name, *=*")))
+    assert.deepStrictEqual(await people("bad"), [[1, "x", 3]])
+  })
+
+  it("a field that was asked for and is in no record so far is a warning", async () => {
+    const file = fixture.write("warned.ndjson", [`{"job":"warned","id":1,"name":"x"}`])
+    const ended = await run(load("warned", file, "-m", "job=job, id=id, nmae=Name"))
+    assertDone(ended)
+    assert.match(ended.stderr, /^warn +the field nmae is in no record of .*\(did you mean name\?\)/m)
+    const query = `INSERT INTO ${keyspace}.people (job, id, "Name") VALUES (?, ?, ?)`
+    assert.match((await run(fixture.load("warned2", file, query))).stderr, /^warn +the field Name is in no record/m)
+  })
+
+  it("a non-frozen list is refused, and left out by the mapping", async () => {
+    const file = fixture.write("lists.ndjson", [`{"job":"lists","id":1,"name":"x"}`])
+    assertRefused(await run(load("lists", file, "-t", "items")), 3, /the list tags.*leave it out: --mapping "\*=-tags"/)
+    assertDone(await run(load("lists", file, "-t", "items", "-m", "*=-tags")))
+    assert.strictEqual((await fixture.rows("lists")).length, 1)
+  })
+})
