@@ -9,6 +9,8 @@ import * as CliError from "effect/cli/CliError"
 import * as Schema from "effect/Schema"
 import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
+import type { MetricsServerError } from "../observability/MetricsServer.ts"
+import type { OtlpExportError } from "../observability/OtlpExport.ts"
 import type { SourceError } from "../source/SourceError.ts"
 
 /**
@@ -57,7 +59,14 @@ export class Interrupted extends Schema.TaggedError<Interrupted>("effect-cassand
  * @category errors
  * @since 0.1.0
  */
-export type LoadError = JobError | SourceError | CommitterOptionError | Interrupted | CliError.CliError
+export type LoadError =
+  | JobError
+  | SourceError
+  | CommitterOptionError
+  | MetricsServerError
+  | OtlpExportError
+  | Interrupted
+  | CliError.CliError
 
 /**
  * `resumes`: whether running the same command again goes on; `after-fix` once what the message names is corrected;
@@ -107,7 +116,10 @@ export const verdict = (error: LoadError): Verdict => {
       return { code: fatal, resumes: error.isRetryable ? "yes" : "after-fix" }
     case "StateIoError":
       return { code: fatal, resumes: "after-fix" }
+    case "MetricsServerError":
+      return { code: fatal, resumes: "no" }
     case "CommitterOptionError":
+    case "OtlpExportError":
       return { code: usage, resumes: "no" }
     case "Fenced":
       return { code: fenced, resumes: "no" }

@@ -20,6 +20,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
+import { JobHealth } from "../observability/JobHealth.ts"
 import * as CsvSource from "../source/CsvSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
 import type { Source } from "../source/Source.ts"
@@ -28,6 +29,7 @@ import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import * as Flag from "./flag.ts"
+import { observe } from "./observe.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import * as Progress from "./Progress.ts"
@@ -116,6 +118,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     },
     restart
   }))
+  const health = yield* JobHealth
+  yield* health.watch({ job: handle, session })
   return { handle, pendingBefore }
 })
 
@@ -192,7 +196,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     const detail = `${signal} was received before the job began.`
     return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
   })
-  const summary = yield* Effect.scoped(Effect.gen(function*() {
+  const loading = Effect.scoped(Effect.gen(function*() {
     const { handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
@@ -202,6 +206,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     })
     return yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
   }))
+  const summary = yield* observe(options, loading)
   line.print(toText(summary, options))
   if (options.json) yield* Console.log(toJson(summary))
   if (summary.outcome !== "stopped") return
