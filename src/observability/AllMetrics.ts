@@ -28,7 +28,6 @@ const registered: ReadonlyArray<AnyMetric> = [
   CheckpointMetrics.lastCompletedId,
   CheckpointMetrics.lastCompletedTimestamp,
   CheckpointMetrics.checkpointInterval,
-  CheckpointMetrics.epoch,
   CheckpointMetrics.commitRetries,
   CheckpointMetrics.pendingRows,
   CheckpointMetrics.pendingBytes,
@@ -49,8 +48,9 @@ const registered: ReadonlyArray<AnyMetric> = [
   SessionMetrics.requestsInFlight
 ]
 
-/** One of each kind whose series depend on what happens. */
+/** One of each kind whose series depend on what happens; an epoch of 0 would look like one that others raised. */
 const kinds: ReadonlyArray<AnyMetric> = [
+  CheckpointMetrics.epoch,
   SinkMetrics.sendRetries("Connection"),
   SessionMetrics.operationDuration({ operation: "BATCH INSERT", table: null, error: null }),
   JobMetrics.info("0.0.0")
