@@ -2,7 +2,8 @@
  * Everything that needs only stable modules of Effect. What reads and writes files has entry points of its own, since
  * Effect's `FileSystem` is not yet stable: `effect-cassandra/state/FileStateBackend`,
  * `effect-cassandra/source/NdjsonSource`, `effect-cassandra/source/CsvSource`, `effect-cassandra/source/FilesSource`; so
- * have the tools for tests: `effect-cassandra/testing/CassandraServer`.
+ * have the metrics' ways out (`effect-cassandra/observability/MetricsServer`, `OtlpExport`) and the tools for tests
+ * (`effect-cassandra/testing`).
  *
  * @since 0.1.0
  */
@@ -12,6 +13,7 @@ export * as CassandraError from "./cassandra/CassandraError.ts"
 export * as CassandraSession from "./cassandra/CassandraSession.ts"
 export * as CqlStatement from "./cassandra/CqlStatement.ts"
 export * as CqlValue from "./cassandra/CqlValue.ts"
+export * as SessionMetrics from "./cassandra/SessionMetrics.ts"
 export * as Barriers from "./checkpoint/Barriers.ts"
 export * as CheckpointCommitter from "./checkpoint/CheckpointCommitter.ts"
 export * as CheckpointConfig from "./checkpoint/CheckpointConfig.ts"
@@ -23,6 +25,7 @@ export * as Position from "./checkpoint/Position.ts"
 export * as RestartStrategy from "./checkpoint/RestartStrategy.ts"
 export * as Retry from "./checkpoint/Retry.ts"
 export * as Job from "./job/Job.ts"
+export * as JobMetrics from "./job/JobMetrics.ts"
 export * as SinkError from "./sink/SinkError.ts"
 export * as SinkMetrics from "./sink/SinkMetrics.ts"
 export * as WriteAheadSink from "./sink/WriteAheadSink.ts"

@@ -17,6 +17,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -28,6 +29,8 @@ import * as Metrics from "./CheckpointMetrics.ts"
 import type { Barrier } from "./Element.ts"
 import type { Manifest, SegmentHandle } from "./Manifest.ts"
 import * as OutageLog from "./OutageLog.ts"
+import type { PendingTotals } from "./SealedSegments.ts"
+import * as SealedSegments from "./SealedSegments.ts"
 
 /**
  * More checkpoints in a row failed than are tolerated.
@@ -87,16 +90,16 @@ export interface Outcome {
  * @category models
  * @since 0.1.0
  */
-export interface CoordinatorStatus {
+export interface CoordinatorStatus extends PendingTotals {
   readonly lastCompletedId: number
+  /** When it completed, maybe in an earlier run; when this run began, if there is none. Milliseconds since 1970. */
+  readonly lastCompletedAt: number
   /** Records that the source gave up to the last completed checkpoint, over all runs. */
   readonly records: number
   readonly completed: number
   readonly failed: number
   /** Checkpoints that are complete and not yet committed by all subtasks. */
   readonly pendingCheckpoints: number
-  readonly pendingRows: number
-  readonly pendingBytes: number
   readonly committedRows: number
 }
 
@@ -193,8 +196,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   /** Triggered, and neither complete nor aborted. Ids ascend. */
   const inFlight = new Map<number, InFlight>()
   const outcomes = new Map<number, Deferred.Deferred<Outcome>>()
-  /** Sealed, and not yet known to be in Cassandra: what a manifest lists as pending. */
-  const sealed = new Map<string, SegmentHandle>()
+  const sealed = SealedSegments.make()
   const backPressured = new Set<number>()
   let lastId = Math.max(restored?.checkpointId ?? 0, claim.publishedCheckpointId, ...claim.ledger.values())
   let lastCompletedId = restored?.checkpointId ?? lastId
@@ -207,35 +209,26 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
 
   /** Whatever ends a loop, a defect included, ends the run: a loop that is gone in silence would leave it hanging. */
   const failCause = (cause: Cause.Cause<CoordinatorError>) =>
-    Effect.andThen(
-      Deferred.failCause(failure, cause),
-      Effect.forEach(notifications, (queue) => Queue.failCause(queue, cause), { discard: true })
+    Effect.suspend(() => {
+      // Counted first: who waits for the failure ends this run, and this fiber with it.
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      const isNews = error?._tag === "Fenced" && !Deferred.isDoneUnsafe(failure)
+      return isNews ? Metric.update(Metrics.fenced, 1) : Effect.void
+    }).pipe(
+      Effect.andThen(Deferred.failCause(failure, cause)),
+      Effect.andThen(Effect.forEach(notifications, (queue) => Queue.failCause(queue, cause), { discard: true }))
     )
   const failWith = (error: CoordinatorError) => failCause(Cause.fail(error))
 
-  const pendingOf = (upTo: number): Array<SegmentHandle> =>
-    [...sealed.values()].filter((handle) => handle.checkpointId <= upTo)
-      .toSorted((a, b) => a.checkpointId - b.checkpointId || a.subtask - b.subtask)
-
-  const pendingCheckpoints = () => new Set(pendingOf(lastCompletedId).map((handle) => handle.checkpointId)).size
-
-  const updateGauges = Effect.suspend(() => {
-    let rows = 0
-    let bytes = 0
-    for (const handle of sealed.values()) {
-      rows += handle.rows
-      bytes += handle.bytes
-    }
-    return Metric.update(Metrics.pendingRows, rows).pipe(
-      Effect.andThen(Metric.update(Metrics.pendingBytes, bytes)),
-      Effect.andThen(Metric.update(Metrics.pendingCheckpoints, pendingCheckpoints()))
-    )
-  })
+  const updateGauges = Effect.suspend(() => sealed.report(lastCompletedId, lastManifest.completedAt))
 
   const settle = (checkpoint: InFlight, isComplete: boolean) => {
     inFlight.delete(checkpoint.id)
     outcomes.delete(checkpoint.id)
-    return Deferred.succeed(checkpoint.outcome, { completed: isComplete })
+    return Effect.andThen(
+      Metric.update(Metrics.checkpointsInProgress, inFlight.size),
+      Deferred.succeed(checkpoint.outcome, { completed: isComplete })
+    )
   }
 
   const abort = Effect.fnUntraced(function*(
@@ -249,6 +242,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     lastEndAt = yield* Clock.currentTimeMillis
     const counted = reason !== "expired" || backPressured.size === 0
     yield* Metric.update(Metrics.checkpointsFailed[counted ? reason : "back-pressured"], 1)
+    if (counted) yield* Metric.modify(Metrics.consecutiveFailures, 1)
     yield* Effect.logWarning(`Checkpoint ${checkpoint.id} was aborted: ${detail}`)
     for (const queue of notifications) {
       yield* Queue.offer(queue, { _tag: "Aborted", checkpointId: checkpoint.id })
@@ -269,6 +263,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     outcomes.set(id, checkpoint.outcome)
     lastTriggerAt = startedAt
     requested = false
+    yield* Metric.update(Metrics.checkpointsInProgress, inFlight.size)
     const expires = Number.isFinite(config.timeoutMillis) ? Effect.sleep(config.timeoutMillis) : Effect.never
     yield* Effect.raceFirst(Effect.as(expires, true), Effect.as(Deferred.await(checkpoint.outcome), false)).pipe(
       Effect.flatMap((expired) => {
@@ -291,7 +286,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       const due = requested ? now : Math.max(lastTriggerAt + config.intervalMillis, lastEndAt + config.minPauseMillis)
       // A requested one is not held back by what is pending: it is what lets a full subtask seal, and wait.
       const blocked = inFlight.size >= config.maxConcurrent ||
-        (!requested && pendingCheckpoints() >= config.pendingCheckpointsMax)
+        (!requested && sealed.checkpoints(lastCompletedId) >= config.pendingCheckpointsMax)
       if (!blocked && now >= due) {
         yield* Queue.offer(triggers, yield* begin)
       } else {
@@ -306,7 +301,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     const { barrier, checkpoint } = yield* Queue.take(acknowledgedByAll)
     if (!inFlight.has(checkpoint.id)) return
     const now = yield* Clock.currentTimeMillis
-    const pending = pendingOf(checkpoint.id)
+    const pending = sealed.upTo(checkpoint.id)
     for (const handle of pending) maxTimestamp = Math.max(maxTimestamp, handle.lastTimestamp)
     const manifest: Manifest = {
       jobId: options.jobId,
@@ -330,8 +325,10 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     lastManifest = manifest
     lastEndAt = yield* Clock.currentTimeMillis
     counts.completed++
-    yield* Metric.update(Metrics.checkpointsCompleted, 1)
-    yield* Metric.update(Metrics.checkpointLatency, (lastEndAt - checkpoint.startedAt) / 1000)
+    yield* Metrics.reportCompleted({
+      segments: [...checkpoint.acknowledged.values()].map(({ segment }) => segment),
+      seconds: (lastEndAt - checkpoint.startedAt) / 1000
+    })
     yield* updateGauges
     for (const other of inFlight.values()) {
       if (other.id <= checkpoint.id) yield* settle(other, true)
@@ -374,12 +371,10 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     yield* repeated(committer.commitCheckpoints(
       [...newest].map(([subtask, checkpointId]) => ({ subtask, checkpointId }))
     ))
-    for (const handle of sealed.values()) {
-      if (handle.checkpointId > (newest.get(handle.subtask) ?? 0)) continue
-      sealed.delete(handle.name)
-      counts.committedRows += handle.rows
-    }
+    const rows = sealed.committed(newest)
+    counts.committedRows += rows
     yield* Metric.update(Metrics.checkpointCommits, newest.size)
+    yield* Metric.update(Metrics.rowsCommitted, rows)
     yield* updateGauges
     for (const { done } of batch) yield* Deferred.succeed(done, undefined)
     yield* Queue.offer(wakeups, undefined)
@@ -395,7 +390,8 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     epoch,
     checkpointId: lastCompletedId,
     parallelism,
-    completedAt: Math.floor(yield* Clock.currentTimeMillis),
+    // When that checkpoint completed, not when it was adopted: a job that never gets further must not look young.
+    completedAt: restored?.completedAt ?? Math.floor(yield* Clock.currentTimeMillis),
     maxTimestamp,
     position: restored?.position ?? null,
     finished: restored?.finished ?? false,
@@ -404,8 +400,10 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   }
   let lastManifest = adopted
   if (options.config !== null) yield* options.completeCheckpoint(adopted)
-  for (const handle of adopted.pending) sealed.set(handle.name, handle)
+  for (const handle of adopted.pending) sealed.add(handle)
   yield* Queue.offer(completed, adopted)
+  yield* Metrics.reportStarted({ epoch, intervalMillis: config.intervalMillis })
+  yield* updateGauges
 
   yield* forkLoop(completeLoop)
   yield* forkLoop(publishLoop)
@@ -427,11 +425,13 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     }),
     acknowledge: Effect.fnUntraced(function*({ barrier, segment, subtask }) {
       // Kept even when its checkpoint was aborted meanwhile: it goes with the next one.
-      if (segment !== null) sealed.set(segment.name, segment)
+      if (segment !== null) sealed.add(segment)
       const checkpoint = inFlight.get(barrier.checkpointId)
       if (checkpoint === undefined) return
       checkpoint.acknowledged.set(subtask, { barrier, segment, subtask })
-      if (checkpoint.acknowledged.size === parallelism) yield* Queue.offer(acknowledgedByAll, { checkpoint, barrier })
+      if (checkpoint.acknowledged.size < parallelism) return
+      yield* updateGauges
+      yield* Queue.offer(acknowledgedByAll, { checkpoint, barrier })
     }),
     notifications: (subtask) => notifications[subtask]!,
     commit: Effect.fnUntraced(function*(subtask, checkpointId) {
@@ -447,32 +447,25 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
           : Deferred.await(outcome)
       }),
     setBackPressured: (subtask, waiting) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         if (waiting) backPressured.add(subtask)
         else backPressured.delete(subtask)
+        return Metric.update(Metrics.subtasksWaiting, backPressured.size)
       }),
     stop: Effect.andThen(Deferred.succeed(stopRequested, undefined), Queue.offer(wakeups, undefined)),
     awaitStop: Deferred.await(stopRequested),
     // Only tidiness: a manifest that still lists committed segments is as good, the ledger is asked first.
     settleManifest: Effect.suspend(() =>
-      Effect.ignore(options.completeCheckpoint({ ...lastManifest, pending: pendingOf(lastCompletedId) }))
+      Effect.ignore(options.completeCheckpoint({ ...lastManifest, pending: sealed.upTo(lastCompletedId) }))
     ),
     failure: Deferred.await(failure),
-    status: Effect.sync(() => {
-      let pendingRows = 0
-      let pendingBytes = 0
-      for (const handle of sealed.values()) {
-        pendingRows += handle.rows
-        pendingBytes += handle.bytes
-      }
-      return {
-        lastCompletedId,
-        records: lastManifest.records,
-        ...counts,
-        pendingCheckpoints: pendingCheckpoints(),
-        pendingRows,
-        pendingBytes
-      }
-    })
+    status: Effect.sync(() => ({
+      lastCompletedId,
+      lastCompletedAt: lastManifest.completedAt,
+      records: lastManifest.records,
+      ...counts,
+      ...sealed.totals(),
+      pendingCheckpoints: sealed.checkpoints(lastCompletedId)
+    }))
   })
 })

@@ -14,7 +14,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Fs from "node:fs"
 import Process from "node:process"
 import { check } from "./check.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
@@ -25,6 +24,7 @@ import { describeDefect } from "./report.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
 import { verify } from "./verify.ts"
+import { version } from "./version.ts"
 
 /**
  * @category commands
@@ -34,12 +34,6 @@ export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
   Command.withSubcommands([load, check, verify])
 )
-
-const version = (): string => {
-  // The package's root, from src/cli as well as from dist/cli.
-  const text = Fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8")
-  return (JSON.parse(text) as { readonly version: string }).version
-}
 
 /** The flags, begun anew where a group begins. */
 const grouped = (

@@ -9,6 +9,8 @@ import * as CliError from "effect/cli/CliError"
 import * as Schema from "effect/Schema"
 import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
+import type { MetricsServerError } from "../observability/MetricsServer.ts"
+import type { OtlpExportError } from "../observability/OtlpExport.ts"
 import type { SourceError } from "../source/SourceError.ts"
 import type { CheckFailed } from "./checks.ts"
 import type { FieldsRefused } from "./statement.ts"
@@ -65,6 +67,8 @@ export type LoadError =
   | CommitterOptionError
   | CheckFailed
   | FieldsRefused
+  | MetricsServerError
+  | OtlpExportError
   | Interrupted
   | CliError.CliError
 
@@ -119,7 +123,10 @@ export const verdict = (error: LoadError): Verdict => {
       return { code: fatal, resumes: error.isRetryable ? "yes" : "after-fix" }
     case "StateIoError":
       return { code: fatal, resumes: "after-fix" }
+    case "MetricsServerError":
+      return { code: fatal, resumes: "no" }
     case "CommitterOptionError":
+    case "OtlpExportError":
       return { code: usage, resumes: "no" }
     case "Fenced":
       return { code: fenced, resumes: "no" }

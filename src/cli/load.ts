@@ -14,6 +14,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
+import { JobHealth } from "../observability/JobHealth.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as Checks from "./checks.ts"
@@ -21,6 +22,7 @@ import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import { someOf } from "./nearest.ts"
+import { observe } from "./observe.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { pace, recordsPerChunk } from "./pace.ts"
@@ -119,6 +121,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     },
     restart
   }))
+  const health = yield* JobHealth
+  yield* health.watch({ job: handle, session })
   return { handle, pendingBefore, describe: source.describe }
 })
 
@@ -210,7 +214,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     return Effect.andThen(signals.hurry(detail), new Interrupted({ detail }))
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
-  const { describe, summary } = yield* Effect.scoped(Effect.gen(function*() {
+  const loading = Effect.scoped(Effect.gen(function*() {
     const { describe, handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
@@ -221,6 +225,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
     return { describe, summary }
   }))
+  const { describe, summary } = yield* observe(options, loading)
   line.print(toText(summary, describe))
   if (options.json) yield* Console.log(toJson(summary))
   if (summary.outcome !== "stopped") return

@@ -25,6 +25,12 @@ const tables = Flag.text(
   "the name of a table, or keyspace.table"
 )
 
+const urls: Flag.Kind<string> = {
+  metavar: "URL",
+  expected: "a URL as http://127.0.0.1:4318",
+  parse: (text) => /^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined
+}
+
 const delimiters: Flag.Kind<string> = {
   metavar: "character",
   expected: "one ASCII character that is not a double quote, or the word tab",
@@ -259,6 +265,24 @@ export const load = {
     Flag.duration(),
     "60 seconds",
     "How long Ctrl-C waits for the last checkpoint"
+  ),
+
+  metricsPort: Flag.optional(
+    "metrics-port",
+    Flag.count(0, 65_535),
+    "Serve /metrics for Prometheus, /live and /ready at this port; 0 takes a free one (default: nothing is served)"
+  ),
+  metricsHost: Flag.withDefault(
+    "metrics-host",
+    Flag.text("address"),
+    "127.0.0.1",
+    "Address to serve them at; 0.0.0.0 for all of the machine's"
+  ),
+  otlpEndpoint: Flag.optional(
+    "otlp-endpoint",
+    urls,
+    "Send metrics, spans and logs to this OpenTelemetry collector, by HTTP " +
+      "(default: OTEL_EXPORTER_OTLP_ENDPOINT, else nothing is sent)"
   ),
 
   progress: Flag.withDefault(

@@ -13,11 +13,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -28,6 +30,7 @@ import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.t
 import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
+import * as CheckpointMetrics from "../checkpoint/CheckpointMetrics.ts"
 import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
@@ -39,6 +42,8 @@ import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import type { JobState } from "./JobMetrics.ts"
+import * as Metrics from "./JobMetrics.ts"
 
 /**
  * @category models
@@ -102,6 +107,25 @@ export interface JobProgress {
 }
 
 /**
+ * Whether a job does its work, for a health check. Times are milliseconds since 1970.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobStatus {
+  readonly state: JobState
+  /** Why the last run failed; null if none did. */
+  readonly lastFailure: string | null
+  readonly restarts: number
+  /** When this process started it. */
+  readonly startedAt: number
+  /** When the last checkpoint completed, maybe in an earlier run; null as long as nothing is known of it. */
+  readonly lastCompletedAt: number | null
+  /** When the oldest row was logged that is not committed; null when there is none. */
+  readonly oldestPendingAt: number | null
+}
+
+/**
  * @category errors
  * @since 0.1.0
  */
@@ -118,6 +142,7 @@ export interface JobHandle<E> {
   /** Ends the job with a last checkpoint that is committed. It can be run again and goes on from there. */
   readonly stop: Effect.Effect<void>
   readonly progress: Effect.Effect<JobProgress>
+  readonly status: Effect.Effect<JobStatus>
 }
 
 /** Failures that trying again can't mend say so; those of the user's own code are tried again, as in Flink. */
@@ -155,8 +180,18 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
   let everStarted = false
+  let state: JobState = "starting"
+  let lastFailure: string | null = null
+  let lastCompletedAt: number | null = null
+  let oldestPendingAt: number | null = null
   /** Open from a failure to the next attempt. */
   const waiting = yield* Latch.make(false)
+
+  const enter = (next: JobState) =>
+    Effect.suspend(() => {
+      state = next
+      return Metrics.setJobState(next)
+    })
 
   const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
     Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
@@ -191,6 +226,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       counts.checkpoints += status.completed
       counts.committed += status.committedRows
       counts.rows = status.records - (recordsBefore ?? 0)
+      lastCompletedAt = status.lastCompletedAt
+      oldestPendingAt = status.oldestPendingAt
     })
   })
 
@@ -213,11 +250,13 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     recordsBefore ??= restored?.records ?? 0
     counts.rows = (restored?.records ?? 0) - recordsBefore
     everStarted = true
+    yield* enter("running")
     logged = () => sink.counters.logged
     const chunks = Stream.tap(source.read(position), (chunk) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         counts.rows += chunk.records.length
         position = chunk.position
+        return Metric.update(Metrics.recordsRead, chunk.records.length)
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
@@ -252,10 +291,13 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   const strategy = (options.restart ?? RestartStrategy.exponentialDelay()).pipe(
     Schedule.while(({ input }) => everStarted && isRestartable(input)),
     Schedule.tap(({ duration, input }) =>
-      Effect.andThen(
-        Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${messageOf(input)}`),
-        waiting.open
-      )
+      Effect.gen(function*() {
+        lastFailure = messageOf(input)
+        yield* Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${lastFailure}`)
+        yield* Metric.update(Metrics.jobRestarts, 1)
+        yield* enter("restarting")
+        yield* waiting.open
+      })
     )
   )
   const restarting = Effect.retry(Effect.andThen(waiting.close, attempt), strategy)
@@ -268,6 +310,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
 
   // A Scope that closes first ends the job, maybe before it began: nobody may wait for a result that never comes.
   yield* Effect.addFinalizer(() => Deferred.interrupt(done))
+  yield* enter("starting")
   yield* Effect.gen(function*() {
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
@@ -277,6 +320,17 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     }
     return yield* Effect.raceFirst(restarting, stoppedBetween)
   }).pipe(
+    Effect.onExit((exit) => {
+      if (exit._tag === "Failure") {
+        lastFailure = messageOf(Cause.squash(exit.cause))
+        return enter(Cause.hasInterruptsOnly(exit.cause) ? "stopped" : "failed")
+      }
+      // Nothing grows old in a job that is over.
+      return Effect.andThen(
+        enter(exit.value.outcome === "stopped" ? "stopped" : "finished"),
+        CheckpointMetrics.clearTimestamps
+      )
+    }),
     Effect.onExit((exit) => Deferred.done(done, exit)),
     Effect.forkScoped
   )
@@ -284,6 +338,17 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   return {
     result: Deferred.await(done),
     stop: Effect.asVoid(Deferred.succeed(stopRequested, undefined)),
+    status: Effect.gen(function*() {
+      const now = coordinator === null ? null : yield* coordinator.status
+      return {
+        state,
+        lastFailure,
+        restarts: Math.max(0, counts.runs - 1),
+        startedAt,
+        lastCompletedAt: now === null ? lastCompletedAt : now.lastCompletedAt,
+        oldestPendingAt: now === null ? oldestPendingAt : now.oldestPendingAt
+      }
+    }),
     progress: Effect.gen(function*() {
       const status = coordinator === null ? null : yield* coordinator.status
       return {

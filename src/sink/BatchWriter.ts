@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
     attempt(rows).pipe(
       Effect.tapError((error) =>
         error.isRetryable
-          ? Effect.andThen(Metric.update(Metrics.sendRetries, 1), outage.failed(error.message))
+          ? Effect.andThen(Metric.update(Metrics.sendRetries(error.reason._tag), 1), outage.failed(error.message))
           : Effect.void
       ),
       Effect.retry({ schedule: sendRetry, while: (error) => error.isRetryable }),

@@ -5,15 +5,18 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
+import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import * as Metrics from "./SinkMetrics.ts"
 
 /**
  * @category models
@@ -48,7 +51,9 @@ export const start = Effect.fnUntraced(function*(
 > {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
-  let claim = yield* Effect.retry(committer.claimEpoch(options.previousEpoch), claimRetry)
+  const claimEpoch = (previous: number | null, above?: number) =>
+    countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
+  let claim = yield* claimEpoch(options.previousEpoch)
   let restored = yield* backend.latestCheckpoint
   // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
   while (restored !== null && restored.epoch >= claim.epoch) {
@@ -56,7 +61,7 @@ export const start = Effect.fnUntraced(function*(
       `The state in ${backend.describe} is of epoch ${restored.epoch}, but the ledger ${committer.describe} knew none ` +
         `from ${claim.epoch} on: it was lost, or it is not the one the state was made with.`
     )
-    claim = yield* Effect.retry(committer.claimEpoch(claim.epoch, restored.epoch), claimRetry)
+    claim = yield* claimEpoch(claim.epoch, restored.epoch)
     restored = yield* backend.latestCheckpoint
   }
   if (restored === null && claim.publishedCheckpointId > 0) {
@@ -76,6 +81,7 @@ export const start = Effect.fnUntraced(function*(
     config: options.config,
     completeCheckpoint: backend.completeCheckpoint
   })
+  yield* Metric.update(Metrics.logSize, (yield* coordinator.status).pendingBytes)
   // Only now: the coordinator's first manifest is of this epoch. Before it, a superseded process could still complete a
   // manifest that is the newest, of segments that were swept.
   yield* backend.sweep(restored?.pending ?? [], claim.epoch)

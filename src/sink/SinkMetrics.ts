@@ -1,9 +1,10 @@
 /**
- * What the sink measures.
+ * What the sink measures. What is pending is in `checkpoint/CheckpointMetrics`.
  *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
+import { family } from "../checkpoint/MetricFamily.ts"
 
 /**
  * @category metrics
@@ -11,7 +12,30 @@ import * as Metric from "effect/Metric"
  */
 export const rowsLogged = Metric.counter("effect_cassandra.sink.rows.logged", {
   description: "Rows appended to the log",
+  attributes: { unit: "{row}" },
   incremental: true
+})
+
+/**
+ * Open segments and sealed ones that are not committed.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const logSize = Metric.gauge("effect_cassandra.sink.log.size", {
+  description: "Bytes in the log",
+  attributes: { unit: "By" }
+})
+
+/**
+ * Of all subtasks together.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pendingLimit = Metric.gauge("effect_cassandra.sink.pending.limit", {
+  description: "Bytes in the log, over which the job waits for Cassandra",
+  attributes: { unit: "By" }
 })
 
 /**
@@ -20,17 +44,23 @@ export const rowsLogged = Metric.counter("effect_cassandra.sink.rows.logged", {
  */
 export const rowsSent = Metric.counter("effect_cassandra.sink.rows.sent", {
   description: "Rows acknowledged by Cassandra",
+  attributes: { unit: "{row}" },
   incremental: true
 })
 
 /**
+ * By the reason of the failure, as `error.type`.
+ *
  * @category metrics
  * @since 0.1.0
  */
-export const sendRetries = Metric.counter("effect_cassandra.sink.send.retries", {
-  description: "Requests that failed in a way that repeating may mend",
-  incremental: true
-})
+export const sendRetries = family((reason) =>
+  Metric.counter("effect_cassandra.sink.send.retries", {
+    description: "Requests that failed in a way that repeating may mend, by the reason",
+    attributes: { unit: "{request}", "error.type": reason },
+    incremental: true
+  })
+)
 
 /**
  * Segments of an earlier run whose rows were sent (again) after a restart.
@@ -40,5 +70,18 @@ export const sendRetries = Metric.counter("effect_cassandra.sink.send.retries", 
  */
 export const replays = Metric.counter("effect_cassandra.sink.replays", {
   description: "Segments of an earlier run that were sent after a restart",
+  attributes: { unit: "{segment}" },
+  incremental: true
+})
+
+/**
+ * Records and rows that were set aside because they can never be written.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const deadLetters = Metric.counter("effect_cassandra.sink.dead_letters", {
+  description: "Records and rows put aside because they can't be written",
+  attributes: { unit: "{record}" },
   incremental: true
 })

@@ -16,6 +16,7 @@ import type { CommitterError } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CoordinatorError, Notification } from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
+import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Barrier, Located } from "../checkpoint/Element.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
@@ -124,6 +125,7 @@ export const make = Effect.fnUntraced(function*<A>(
   const room = yield* Latch.make(true)
   /** What the coordinator says, and null when the input has ended: one queue, so that no message is lost in a race. */
   const news = yield* Queue.unbounded<Notification | null, CoordinatorError | Cause.Done>()
+  yield* Metric.update(Metrics.pendingLimit, sink.pendingBytesMax * coordinator.parallelism)
 
   let lastTimestamp = coordinator.firstTimestamp - 1
   let segments = 0
@@ -194,16 +196,20 @@ export const make = Effect.fnUntraced(function*<A>(
     sink.counters.logged += rows.rows
     openBytes += rows.bytes.length
     yield* Metric.update(Metrics.rowsLogged, rows.rows)
+    yield* Metric.modify(Metrics.logSize, rows.bytes.length)
     if (openBytes > Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)) yield* coordinator.requestCheckpoint
   })
 
   const seal = Effect.fnUntraced(function*(barrier: Barrier): Effect.fn.Return<void, WalError> {
     const writer = open
+    const logged = openBytes
     open = null
     openRows = 0
     openBytes = 0
     const segment = writer === null ? null : yield* writer.seal(barrier.checkpointId)
     sealedBytes += segment?.bytes ?? 0
+    // The file is a little longer than the rows in it.
+    if (segment !== null) yield* Metric.modify(Metrics.logSize, segment.bytes - logged)
     const { checkpointId, position } = barrier
     pending.push({ lineage: index, checkpointId, segment, position, restored: false })
     yield* coordinator.acknowledge({ subtask: index, barrier, segment })
@@ -261,12 +267,16 @@ export const make = Effect.fnUntraced(function*<A>(
         if (restored) yield* Metric.update(Metrics.replays, 1)
         yield* Effect.scoped(sendValues(segment)).pipe(
           // A successor sends and removes what this process still has before it: then it is fenced, nothing is corrupt.
-          Effect.catchTag("StateCorrupt", (error) => Effect.andThen(committer.checkEpoch, Effect.fail(error)))
+          Effect.catchTag(
+            "StateCorrupt",
+            (error) => Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))
+          )
         )
         yield* coordinator.commit(lineage, checkpointId)
       }
       yield* backend.discardSegment(segment)
       sealedBytes -= segment.bytes
+      yield* Metric.modify(Metrics.logSize, -segment.bytes)
       if (!mustWait()) yield* room.open
     }
     yield* emit({

@@ -33,6 +33,7 @@ import {
   preparedMeta,
   toPreparedStatement
 } from "./preparedStatement.ts"
+import { makeObserve } from "./requestMetrics.ts"
 import type { SpanContext } from "./requestSpan.ts"
 import { makeSpanContext, summarize, withRequestSpan } from "./requestSpan.ts"
 
@@ -41,6 +42,7 @@ const shutdownMillis = 5000
 interface SessionInfo {
   readonly describe: string
   readonly spans: SpanContext
+  readonly measure: ReturnType<typeof makeObserve>
 }
 
 interface Connected {
@@ -60,6 +62,7 @@ export const make: (
   const limits = yield* Effect.try({ try: () => timeouts(options), catch: invalidOptions })
   const client = yield* Effect.try({ try: () => makeClient(options), catch: invalidOptions })
   const { connect, drain, session, shutdown } = makeSession(client, {
+    measure: makeObserve(yield* Clock.Clock, yield* Effect.context<never>()),
     describe: points.map(({ host, port }) => host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`).join(", "),
     spans: makeSpanContext({
       keyspace: options.keyspace ?? null,
@@ -92,6 +95,7 @@ export const fromClient: (
   }
   const points = endpoints({ contactPoints })
   const { connect, drain, session } = makeSession(client, {
+    measure: makeObserve(yield* Clock.Clock, yield* Effect.context<never>()),
     describe: points.map(({ host, port }) => `${host}:${port}`).join(", "),
     spans: makeSpanContext({
       keyspace: client.keyspace ?? null,
@@ -114,7 +118,7 @@ const invalidOptions = (cause: unknown): CassandraError =>
     })
   })
 
-const makeSession = (client: Client, { describe, spans }: SessionInfo): Connected => {
+const makeSession = (client: Client, { describe, measure, spans }: SessionInfo): Connected => {
   const inFlight = makeInFlight<CassandraError>()
 
   const failure = (operation: string, request: Request) => (cause: unknown): CassandraError => {
@@ -140,12 +144,14 @@ const makeSession = (client: Client, { describe, spans }: SessionInfo): Connecte
     send: () => Promise<A>,
     verb?: string
   ): Effect.Effect<A, CassandraError> => {
-    const effect = inFlight.run(send, failure(operation, request), closed(operation))
+    const batch = operation === "batch"
+    const observe = measure({ statements: request.statements, batch, verb })
+    const effect = inFlight.run(send, failure(operation, request), closed(operation), observe)
     return request.trace
       ? withRequestSpan(spans, {
         statements: request.statements,
         prepared: request.options.prepare === true,
-        batch: operation === "batch",
+        batch,
         verb,
         consistency: request.consistency,
         pageSize: request.options.fetchSize,

@@ -4,13 +4,21 @@
  */
 import * as Effect from "effect/Effect"
 
+/**
+ * Called when a request is sent; what it gives is called when its promise has settled, with the failure or null.
+ *
+ * @internal
+ */
+export type Observe<E> = () => (failure: E | null) => void
+
 /** @internal */
 export interface InFlight<E> {
   /** Runs a request, unless closing has begun. A plain callback: nothing but the promise is allocated per request. */
   readonly run: <A>(
     request: () => Promise<A>,
     onFailure: (cause: unknown) => E,
-    onClosed: () => E
+    onClosed: () => E,
+    observe: Observe<E>
   ) => Effect.Effect<A, E>
   /** Refuses what comes from now on, and waits for the rest, at most so many milliseconds. Gives what was left over. */
   readonly close: (millis: number) => Effect.Effect<number>
@@ -28,24 +36,28 @@ export const makeInFlight = <E>(): InFlight<E> => {
   }
 
   return {
-    run: (request, onFailure, onClosed) =>
+    run: (request, onFailure, onClosed, observe) =>
       Effect.callback((resume) => {
         if (closed) return resume(Effect.fail(onClosed()))
         count++
+        const observed = observe()
+        const failed = (cause: unknown) => {
+          const failure = onFailure(cause)
+          settled()
+          observed(failure)
+          resume(Effect.fail(failure))
+        }
         try {
           request().then(
             (value) => {
               settled()
+              observed(null)
               resume(Effect.succeed(value))
             },
-            (cause) => {
-              settled()
-              resume(Effect.fail(onFailure(cause)))
-            }
+            failed
           )
         } catch (cause) {
-          settled()
-          resume(Effect.fail(onFailure(cause)))
+          failed(cause)
         }
       }),
     close: (millis) =>
