@@ -12,9 +12,11 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -127,6 +129,19 @@ export const ddl = (options: CassandraCommitterOptions): ReadonlyArray<string> =
 type Rows = ReadonlyMap<number, number>
 
 /**
+ * That a node has not heard of a keyspace or table yet, which another one has made or found. Nodes tell each other within
+ * seconds, or a minute under load; requests in between meet those that are late.
+ */
+const isUnheardOf = ({ message, reason }: CassandraError): boolean =>
+  reason._tag === "InvalidQuery" && /does(?: not|n't) exist|unconfigured table/i.test(message)
+
+const untilHeardOf = <A>(self: Effect.Effect<A, CassandraError>): Effect.Effect<A, CassandraError> =>
+  Effect.retry(self, {
+    schedule: Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "1 minute" })),
+    while: isUnheardOf
+  })
+
+/**
  * A committer over `session`, which may be of another cluster than the data's. The cache is cleared when the Scope
  * closes.
  *
@@ -165,7 +180,7 @@ export const make = Effect.fnUntraced(function*(
       [keyspace]
     )
     if (existing.length === 0) yield* session.query(createKeyspace!)
-    yield* session.query(createTable!)
+    yield* untilHeardOf(session.query(createTable!))
   }).pipe(Effect.mapError(failed("create the table")))
 
   const warnAboutReplication = Effect.gen(function*() {
@@ -188,6 +203,8 @@ export const make = Effect.fnUntraced(function*(
 
   // --- reading and writing
 
+  // Who makes his table by hand, and has not, wants to know at once.
+  const onTable: typeof untilHeardOf = options.create === false ? Function.identity : untilHeardOf
   const select = `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
   const insert = `INSERT INTO ${table} (sink_id, sub_id, checkpoint_id) VALUES (?, ?, ?) IF NOT EXISTS`
   const advance = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id < ?`
@@ -204,6 +221,7 @@ export const make = Effect.fnUntraced(function*(
   const read: Effect.Effect<Rows, CommitterError> = session.query(select, [uid], {
     consistency: serialConsistency
   }).pipe(
+    onTable,
     Effect.map((rows) => new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))),
     Effect.tap((rows) => Ref.set(cache, rows)),
     Effect.mapError(failed("read the ledger"))
@@ -212,6 +230,8 @@ export const make = Effect.fnUntraced(function*(
   const cached: Effect.Effect<Rows, CommitterError> = Semaphore.withPermits(filling, 1)(
     Effect.flatMap(Ref.get(cache), (rows) => rows === null ? read : Effect.succeed(rows))
   )
+
+  const batch = (statements: ReadonlyArray<BatchStatement>) => onTable(session.batch(statements, writeOptions))
 
   const raise = (rows: Rows, row: number, value: number): BatchStatement =>
     rows.has(row)
@@ -230,10 +250,10 @@ export const make = Effect.fnUntraced(function*(
     while (true) {
       const due = wanted.filter(([row, value]) => (rows.get(row) ?? Number.NEGATIVE_INFINITY) < value)
       if (due.length === 0) return
-      const { applied } = yield* session.batch([
+      const { applied } = yield* batch([
         { cql: replace, params: [BigInt(epoch), uid, epochRow, BigInt(epoch)] },
         ...due.map(([row, value]) => raise(rows, row, value))
-      ], writeOptions).pipe(Effect.mapError(failed(operation)))
+      ]).pipe(Effect.mapError(failed(operation)))
       if (applied === true) {
         return yield* Ref.set(cache, new Map([...rows, ...due]))
       }
@@ -258,12 +278,12 @@ export const make = Effect.fnUntraced(function*(
         return yield* new Fenced({ ledger: describe, epoch: previous, currentEpoch: current })
       }
       const next = BigInt(Math.max(current ?? 0, above) + 1)
-      yield* session.batch([
+      yield* batch([
         current === null
           ? { cql: insert, params: [uid, epochRow, next] }
           : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
         { cql: set, params: [BigInt(token), uid, ownerRow] }
-      ], writeOptions).pipe(
+      ]).pipe(
         Effect.mapError(failed("claim the job")),
         Effect.catchIf((error) => error.isRetryable, (error) =>
           // Only when it is known what became of it may the claim be tried again.

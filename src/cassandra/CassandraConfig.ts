@@ -82,7 +82,10 @@ export interface TlsOptions {
 export interface CassandraSessionOptions {
   /** Nodes to ask first, as `host`, `host:port` or `[ipv6]:port`. Default `["127.0.0.1"]`. */
   readonly contactPoints?: ReadonlyArray<string> | undefined
-  /** Port of every node without one of its own. Default 9042. */
+  /**
+   * Port of every node without one of its own, and of those that the cluster names. Default: the port that all contact
+   * points have, else 9042.
+   */
   readonly port?: number | undefined
   /** The data centre whose nodes are used. Default: that of the contact point that answers first. */
   readonly localDataCenter?: string | undefined

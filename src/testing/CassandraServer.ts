@@ -1,5 +1,5 @@
 /**
- * A real Cassandra for tests, as a scoped Layer.
+ * A real Cassandra for tests, one node or three, as a scoped Layer.
  *
  * It takes what the machine has: a cluster named by `CASSANDRA_CONTACT_POINTS`, else a container, else a Java process
  * whose jars are fetched once from Maven Central. A server is ready when it has answered a query. A server that was
@@ -22,6 +22,8 @@ import { findJava } from "./internal/javaRuntime.ts"
 import { makeJavaServer } from "./internal/javaServer.ts"
 import { CassandraServerError, serverError } from "./internal/serverError.ts"
 import type {
+  CassandraControls,
+  CassandraNodeControls,
   CassandraServerControls,
   CassandraServerKind,
   CassandraServerOptions,
@@ -29,7 +31,13 @@ import type {
 } from "./internal/serverModel.ts"
 
 export { CassandraServerError }
-export type { CassandraServerControls, CassandraServerKind, CassandraServerOptions }
+export type {
+  CassandraControls,
+  CassandraNodeControls,
+  CassandraServerControls,
+  CassandraServerKind,
+  CassandraServerOptions
+}
 
 /**
  * The server that tests run against.
@@ -45,7 +53,7 @@ export class CassandraServer extends Context.Service<CassandraServer, CassandraS
 type Attempt = Effect.Effect<Result.Result<CassandraServerControls, string>, CassandraServerError, Scope.Scope>
 
 const attempts: { readonly [K in CassandraServerKind]: (settings: ServerSettings) => Attempt } = {
-  external: (settings) => findExternal(settings.environment),
+  external: (settings) => findExternal(settings.environment, settings.nodes, settings.behindProxies),
   docker: (settings) =>
     Effect.matchEffect(findDocker(settings.environment), {
       onFailure: (reason) => Effect.succeed(Result.fail(reason)),
@@ -54,7 +62,7 @@ const attempts: { readonly [K in CassandraServerKind]: (settings: ServerSettings
   java: (settings) =>
     Effect.matchEffect(findJavaAndJars(settings), {
       onFailure: (reason) => Effect.succeed(Result.fail(reason)),
-      onSuccess: ({ jars, java }) => Effect.map(makeJavaServer(settings, java, jars), Result.succeed)
+      onSuccess: ({ jars, java }) => makeJavaServer(settings, java, jars)
     })
 }
 
@@ -95,7 +103,9 @@ export const make = (
   makeFirst({
     kinds: options.kinds ?? ["external", "docker", "java"],
     version: options.version ?? "5.0.5",
-    heap: options.heap ?? "512M",
+    nodes: options.nodes ?? 1,
+    behindProxies: options.behindProxies ?? false,
+    heap: options.heap ?? (options.nodes === 3 ? "384M" : "512M"),
     yaml: options.yaml ?? {},
     jvmOptions: options.jvmOptions ?? [],
     startupTimeoutMillis: Duration.toMillis(options.startupTimeout ?? "120 seconds"),
@@ -124,14 +134,19 @@ const makeFirst = Effect.fnUntraced(function*(settings: ServerSettings) {
 /** A server does not start faster because a test stands still the clock. */
 const realTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
 
+const controlsInRealTime = <A extends CassandraControls>(controls: A): A => ({
+  ...controls,
+  kill: realTime(controls.kill),
+  stop: realTime(controls.stop),
+  restart: realTime(controls.restart),
+  pause: realTime(controls.pause),
+  resume: realTime(controls.resume),
+  log: realTime(controls.log)
+})
+
 const inRealTime = (server: CassandraServerControls): CassandraServerControls => ({
-  ...server,
-  kill: realTime(server.kill),
-  stop: realTime(server.stop),
-  restart: realTime(server.restart),
-  pause: realTime(server.pause),
-  resume: realTime(server.resume),
-  log: realTime(server.log)
+  ...controlsInRealTime(server),
+  nodes: server.nodes.map(controlsInRealTime)
 })
 
 /**

@@ -6,5 +6,6 @@
 export * as CassandraServer from "./CassandraServer.ts"
 export * as CrashTest from "./CrashTest.ts"
 export * as FaultProgram from "./FaultProgram.ts"
+export * as FaultProxy from "./FaultProxy.ts"
 export * as SimulatedCassandra from "./SimulatedCassandra.ts"
 export * as SimulatedDisk from "./SimulatedDisk.ts"

@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Logger } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import { CassandraError, InvalidQuery } from "../../src/cassandra/CassandraError.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import type { Faults } from "../real/fixture.ts"
 import { fresh, ledgerKeyspace, lostAnswer, readLedger, sessionLayer, withFaults } from "../real/fixture.ts"
@@ -61,6 +62,46 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
         yield* committer.publishCheckpoint(2, 100)
         const ledger = yield* readLedger(jobId)
         assert.deepStrictEqual([ledger.get(0), ledger.get(-2), ledger.get(-3)], [1, 2, 100])
+      })))
+  })
+
+  describe("nodes that have not heard of the table yet", () => {
+    const unheardOf = (table: string) =>
+      new CassandraError({
+        reason: new InvalidQuery({ cause: "test", operation: "query", message: `table ${table} does not exist` })
+      })
+
+    it.effect("are asked again, and the job does not end for it", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const jobId = fresh("j")
+        const table = `checkpoints_${jobId}`
+        let late = 0
+        const refuse = Effect.suspend(() => late > 0 && late-- > 0 ? Effect.fail(unheardOf(table)) : Effect.void)
+        const committer = yield* open(jobId, {
+          beforeQuery: (cql) => cql.startsWith("SELECT") && cql.includes(table) ? refuse : Effect.void,
+          beforeLedger: () => refuse
+        })
+        late = 3
+        yield* committer.claimEpoch(null)
+        assert.strictEqual(late, 0)
+        late = 2
+        yield* committer.commitCheckpoint(0, 1)
+        assert.strictEqual(late, 0)
+        assert.strictEqual((yield* readLedger(jobId)).get(0), 1)
+      })))
+
+    it.effect("a table that was to be made by hand is missed at once", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const session = yield* CassandraSession
+        const jobId = fresh("j")
+        const committer = yield* CassandraCommitter.make(session, {
+          jobId,
+          uid: "sink",
+          keyspace: ledgerKeyspace,
+          create: false
+        })
+        const error = yield* Effect.flip(committer.claimEpoch(null)).pipe(Effect.timeout("5 seconds"))
+        assert.include(error.message, "does not exist")
       })))
   })
 

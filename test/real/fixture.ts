@@ -43,6 +43,8 @@ export interface Faults {
   afterLedger?: (statements: ReadonlyArray<BatchStatement>) => Effect.Effect<void, CassandraError>
   /** Each query of the ledger. */
   onQuery?: (cql: string) => void
+  /** Fails a query before it is sent, or returns. */
+  beforeQuery?: (cql: string) => Effect.Effect<void, CassandraError>
 }
 
 const isLedger = (statements: ReadonlyArray<BatchStatement>) => statements.some(({ cql }) => cql.includes(" IF "))
@@ -55,7 +57,7 @@ export const withFaults = (session: Session, faults: Faults): Session => ({
   ...session,
   query: (cql, params, options) => {
     faults.onQuery?.(cql)
-    return session.query(cql, params, options)
+    return Effect.andThen(faults.beforeQuery?.(cql) ?? Effect.void, session.query(cql, params, options))
   },
   batch: (statements, options) => {
     const ledger = isLedger(statements)

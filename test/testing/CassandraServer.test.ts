@@ -141,15 +141,16 @@ describe.skipIf(!hasJava)("what is left", () => {
       yield* Effect.promise(() => new Promise((resolve) => occupied.once("listening", resolve)))
       const taken = (occupied.address() as { readonly port: number }).port
       let choices = 0
-      const choosePorts = Effect.suspend(() =>
+      const choosePorts = () =>
         choices++ === 0 ? Effect.map(freePorts(1), ([native = 0]) => [native, taken]) : freePorts(2)
-      )
       const scope = Scope.makeUnsafe()
-      const server = yield* Scope.provide(
+      const started = yield* Scope.provide(
         makeJavaServer(
           {
             kinds: ["java"],
             version: "5.0.5",
+            nodes: 1,
+            behindProxies: false,
             heap: "300M",
             yaml: {},
             jvmOptions: [],
@@ -163,6 +164,8 @@ describe.skipIf(!hasJava)("what is left", () => {
         ),
         scope
       )
+      assert(Result.isSuccess(started))
+      const server = started.success
       occupied.close()
       assert.strictEqual(choices, 2)
       const directory = yield* directoryOf(server)

@@ -6,6 +6,7 @@ import { auth, Client, policies, types } from "cassandra-driver"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type { CassandraSessionOptions, Consistency } from "../CassandraConfig.ts"
+import { readReplication } from "./driverInternals.ts"
 
 /** @internal */
 export const consistencyCodes: Record<Consistency, number> = {
@@ -82,6 +83,13 @@ export const endpoints = (options: CassandraSessionOptions): ReadonlyArray<{ hos
   })
 }
 
+/** Nodes that are found later are looked for at the port that all contact points name, if they do. */
+const portOfNodes = (options: CassandraSessionOptions): number => {
+  if (options.port !== undefined) return options.port
+  const [first = 9042, ...others] = new Set(endpoints(options).map(({ port }) => port))
+  return others.length === 0 ? first : 9042
+}
+
 const contactPoints = (options: CassandraSessionOptions): ReadonlyArray<string> =>
   options.contactPoints === undefined || options.contactPoints.length === 0 ? ["127.0.0.1"] : options.contactPoints
 
@@ -122,7 +130,8 @@ export const timeouts = (options: CassandraSessionOptions): Timeouts => {
  *
  * @internal
  */
-export const makeClient = (options: CassandraSessionOptions): Client => new Client(clientOptions(options))
+export const makeClient = (options: CassandraSessionOptions): Client =>
+  readReplication(new Client(clientOptions(options)))
 
 const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
   const limits = timeouts(options)
@@ -132,7 +141,7 @@ const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
     applicationName: options.applicationName ?? "effect-cassandra",
     monitorReporting: { enabled: false },
     ...extra,
-    protocolOptions: { port: options.port ?? 9042, ...extra.protocolOptions },
+    protocolOptions: { port: portOfNodes(options), ...extra.protocolOptions },
     socketOptions: {
       readTimeout: limits.request,
       // all contact points are tried within connectTimeout, also when the first ones swallow packets

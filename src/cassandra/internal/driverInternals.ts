@@ -1,6 +1,8 @@
 /**
- * The one place that reaches into `cassandra-driver` for its encoder, which is not part of the driver's typed surface.
+ * The one place that reaches into `cassandra-driver` for what is not part of the driver's typed surface: its encoder, and
+ * how it reads the replication of keyspaces.
  */
+import type { Client } from "cassandra-driver"
 // @ts-expect-error: the driver ships no types for this file
 import DriverEncoder from "cassandra-driver/lib/encoder.js"
 
@@ -34,3 +36,42 @@ export const Encoder: new(
     }
   }
 ) => Encoder = DriverEncoder
+
+interface SchemaParser {
+  _parseKeyspace?: (row: Record<string, unknown>, virtual?: boolean) => unknown
+}
+
+/**
+ * Lets a client whose rows have a `Map` for a map know the replicas of its keyspaces.
+ *
+ * The driver reads `system_schema.keyspaces` with the same decoder as any row, and looks for `replication["class"]`, which
+ * a `Map` does not have. It then takes the first replica of each partition for its only one, and sends all requests for
+ * it there: for as long as that node stands still, they are not answered, and other replicas are not asked.
+ *
+ * @internal
+ */
+export const readReplication = (client: Client): Client => {
+  const metadata = client.metadata as unknown as { _schemaParser: SchemaParser }
+  const withObjects = (parser: SchemaParser): SchemaParser => {
+    const parse = parser._parseKeyspace
+    if (parse === undefined || Object.hasOwn(parser, "_parseKeyspace")) return parser
+    parser._parseKeyspace = (row, virtual) => {
+      const { replication } = row
+      return parse.call(
+        parser,
+        replication instanceof Map ? { ...row, replication: Object.fromEntries(replication) } : row,
+        virtual
+      )
+    }
+    return parser
+  }
+  // The driver chooses another one when it knows the server's version.
+  let parser = withObjects(metadata._schemaParser)
+  Object.defineProperty(metadata, "_schemaParser", {
+    get: () => parser,
+    set: (next: SchemaParser) => {
+      parser = withObjects(next)
+    }
+  })
+  return client
+}

@@ -4,9 +4,9 @@ import { connect } from "node:net"
 import { cqlProbe } from "./cqlProbe.ts"
 
 /** Whether something accepts connections: far cheaper to ask over and over than a CQL query. */
-const accepts = (port: number): Effect.Effect<boolean> =>
+const accepts = (host: string, port: number): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
-    const socket = connect({ host: "127.0.0.1", port, timeout: 1000 })
+    const socket = connect({ host, port, timeout: 1000 })
     const end = (answer: boolean) => {
       socket.destroy()
       resume(Effect.succeed(answer))
@@ -18,26 +18,30 @@ const accepts = (port: number): Effect.Effect<boolean> =>
   })
 
 /**
- * Waits until a server on a local port answers a query. Fails with a sentence when `ended` says that it is gone, or
+ * Waits until a server on a local address answers a query. Fails with a sentence when `ended` says that it is gone, or
  * when the time is over.
  */
 export const awaitAnswer = Effect.fnUntraced(function*(options: {
+  readonly host: string
   readonly port: number
   readonly localDataCenter: string
   readonly timeoutMillis: number
   /** How the server ended, or `null` while it runs. */
   readonly ended: Effect.Effect<string | null>
   readonly pollMillis: number
+  /** Whether the answer needs all three nodes of the cluster. */
+  readonly everyNode?: boolean | undefined
 }): Effect.fn.Return<void, string> {
   const deadline = (yield* Clock.currentTimeMillis) + options.timeoutMillis
   let last = "the port was never open"
   while ((yield* Clock.currentTimeMillis) < deadline) {
     const ended = yield* options.ended
     if (ended !== null) return yield* Effect.fail(`it ${ended} before it answered a query`)
-    if (yield* accepts(options.port)) {
-      const failure = yield* cqlProbe([`127.0.0.1:${options.port}`], options.localDataCenter).pipe(
-        Effect.match({ onSuccess: () => null, onFailure: (detail) => detail })
-      )
+    if (yield* accepts(options.host, options.port)) {
+      const failure = yield* cqlProbe([`${options.host}:${options.port}`], options.localDataCenter, options.everyNode)
+        .pipe(
+          Effect.match({ onSuccess: () => null, onFailure: (detail) => detail })
+        )
       if (failure === null) return
       last = failure
     }

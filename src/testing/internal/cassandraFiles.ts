@@ -6,6 +6,24 @@ export interface Ports {
   readonly storage: number
 }
 
+/** Where a node is in its cluster. */
+export interface Place {
+  readonly address: string
+  /** The address that clients are told; undefined for its own. */
+  readonly advertised: string | undefined
+  readonly ports: Ports
+  /** Addresses of all nodes: each is a seed, so that it starts whoever else is up. */
+  readonly seeds: ReadonlyArray<string>
+  /** Its part of the ring; undefined for all of it. */
+  readonly tokens: ReadonlyArray<bigint> | undefined
+}
+
+/** `count` tokens for each of `nodes` nodes, in turns around the ring. Nodes that start at once can't agree on any. */
+export const tokensOf = (node: number, nodes: number, count: number): ReadonlyArray<bigint> => {
+  const step = (1n << 64n) / BigInt(nodes * count)
+  return Array.from({ length: count }, (_, i) => BigInt(i * nodes + node) * step - (1n << 63n) + 1n)
+}
+
 export type YamlOverrides = Readonly<Record<string, unknown>>
 
 /** What differs from Cassandra's own defaults and does not depend on addresses or folders. */
@@ -39,18 +57,22 @@ const mergeSettings = (base: YamlOverrides, overrides: YamlOverrides): Record<st
   )
 
 /** The text of a cassandra.yaml. It is written as JSON, which every YAML reader reads. */
-export const cassandraYaml = (dataDirectory: string, ports: Ports, overrides: YamlOverrides): string =>
+export const cassandraYaml = (dataDirectory: string, place: Place, overrides: YamlOverrides): string =>
   JSON.stringify(
     mergeSettings({
       ...settings,
       ...durability(overrides),
-      listen_address: "127.0.0.1",
-      rpc_address: "127.0.0.1",
-      native_transport_port: ports.native,
-      storage_port: ports.storage,
+      ...place.tokens === undefined
+        ? {}
+        : { num_tokens: place.tokens.length, initial_token: place.tokens.join(",") },
+      listen_address: place.address,
+      rpc_address: place.address,
+      broadcast_rpc_address: place.advertised,
+      native_transport_port: place.ports.native,
+      storage_port: place.ports.storage,
       seed_provider: [{
         class_name: "org.apache.cassandra.locator.SimpleSeedProvider",
-        parameters: [{ seeds: `127.0.0.1:${ports.storage}` }]
+        parameters: [{ seeds: place.seeds.map((address) => `${address}:${place.ports.storage}`).join(",") }]
       }],
       data_file_directories: [join(dataDirectory, "data")],
       commitlog_directory: join(dataDirectory, "commitlog"),

@@ -1,30 +1,41 @@
-import { Client } from "cassandra-driver"
+import { Client, policies, types } from "cassandra-driver"
 import * as Effect from "effect/Effect"
 
+const { AllowListPolicy, RoundRobinPolicy } = policies.loadBalancing
+
+/** Any row of a table that Cassandra itself keeps in three copies, once it has joined its cluster. */
+const ofThree = "SELECT * FROM system_distributed.view_build_status WHERE keyspace_name = 'none' AND view_name = 'none'"
+
 /**
- * Asks the cluster one question over CQL. Succeeds with its release version, fails with the driver's words.
+ * Asks the nodes at `contactPoints`, and no others of their cluster, one question over CQL; one that needs three nodes
+ * to be answered, if `everyNode`. Succeeds with the number of nodes, fails with the driver's words.
  *
  * A port that accepts connections, or a line in a log, is not yet a server that answers: only this is.
  */
 export const cqlProbe = (
   contactPoints: ReadonlyArray<string>,
-  localDataCenter: string
-): Effect.Effect<string, string> =>
+  localDataCenter: string,
+  everyNode = false
+): Effect.Effect<number, string> =>
   Effect.acquireUseRelease(
     Effect.sync(() =>
       new Client({
         contactPoints: [...contactPoints],
         localDataCenter,
+        policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [...contactPoints]) },
         socketOptions: { connectTimeout: 2000, readTimeout: 4000 },
         pooling: { coreConnectionsPerHost: { "0": 1, "1": 1, "2": 1 } }
       })
     ),
     (client) =>
       Effect.tryPromise({
-        try: () => client.execute("SELECT release_version FROM system.local"),
+        try: () =>
+          everyNode
+            ? client.execute(ofThree, [], { consistency: types.consistencies.all })
+            : client.execute("SELECT release_version FROM system.local"),
         catch: describe
       }).pipe(
-        Effect.map((result) => String(result.first()?.["release_version"])),
+        Effect.map(() => client.hosts.length),
         Effect.timeoutOrElse({ duration: 8000, orElse: () => Effect.fail("no answer within 8 s") })
       ),
     (client) => Effect.promise(() => client.shutdown().catch(() => undefined))

@@ -83,6 +83,9 @@ export const makeDockerServer = Effect.fnUntraced(function*(
   settings: ServerSettings,
   docker: string
 ): Effect.fn.Return<Result.Result<CassandraServerControls, string>, CassandraServerError, Scope.Scope> {
+  if (settings.nodes > 1 || settings.behindProxies) {
+    return Result.fail("it starts one node that tells clients its own address; the kind java does more")
+  }
   const name = `effect-cassandra-${randomBytes(6).toString("hex")}`
   const command = (args: ReadonlyArray<string>, timeoutMillis = commandTimeoutMillis): Effect.Effect<Finished> =>
     run(docker, args, { environment: settings.environment, timeoutMillis })
@@ -104,6 +107,7 @@ export const makeDockerServer = Effect.fnUntraced(function*(
   const ready = Effect.fnUntraced(function*(operation: "start" | "restart", port: number) {
     const launched = yield* Clock.currentTimeMillis
     yield* awaitAnswer({
+      host: "127.0.0.1",
       port,
       localDataCenter: startedDataCenter,
       timeoutMillis: settings.startupTimeoutMillis,
@@ -155,12 +159,7 @@ export const makeDockerServer = Effect.fnUntraced(function*(
     )
   // A paused container takes no other command; one that is not paused refuses this one, which is fine.
   const unpause = command(["unpause", name])
-  return Result.succeed({
-    contactPoints: [`127.0.0.1:${port.success}`],
-    port: port.success,
-    localDataCenter: startedDataCenter,
-    kind: "docker",
-    startMillis,
+  const controls = {
     kill: Effect.andThen(unpause, control("kill", "kill", "--signal", "KILL")),
     stop: Effect.andThen(unpause, control("stop", "stop", "--time", "30")),
     restart: unpause.pipe(
@@ -171,5 +170,15 @@ export const makeDockerServer = Effect.fnUntraced(function*(
     pause: control("pause", "pause"),
     resume: control("resume", "unpause"),
     log
+  }
+  const contactPoint = `127.0.0.1:${port.success}`
+  return Result.succeed({
+    ...controls,
+    contactPoints: [contactPoint],
+    port: port.success,
+    localDataCenter: startedDataCenter,
+    kind: "docker",
+    startMillis,
+    nodes: [{ ...controls, contactPoint, advertised: contactPoint }]
   })
 })

@@ -17,7 +17,9 @@ const withPort = (contactPoint: string): string => {
 
 /** The cluster that the environment names, a sentence when it names none, an error when it does not answer. */
 export const findExternal = Effect.fnUntraced(function*(
-  environment: Environment
+  environment: Environment,
+  nodes: number,
+  behindProxies: boolean
 ): Effect.fn.Return<Result.Result<CassandraServerControls, string>, CassandraServerError> {
   const contactPoints = (environment["CASSANDRA_CONTACT_POINTS"] ?? "")
     .split(",")
@@ -26,12 +28,16 @@ export const findExternal = Effect.fnUntraced(function*(
     .map(withPort)
   const [first] = contactPoints
   if (first === undefined) return Result.fail("CASSANDRA_CONTACT_POINTS is not set")
+  if (behindProxies) return Result.fail("its nodes tell clients their own addresses")
   const localDataCenter = environment["CASSANDRA_LOCAL_DC"] || startedDataCenter
   const started = yield* Clock.currentTimeMillis
   // A cluster that was brought up for this run may need a moment.
   for (;;) {
     const answer = yield* Effect.result(cqlProbe(contactPoints, localDataCenter))
-    if (Result.isSuccess(answer)) break
+    if (Result.isSuccess(answer)) {
+      if (answer.success >= nodes) break
+      return Result.fail(`${contactPoints.join(",")} has ${answer.success} of ${nodes} nodes`)
+    }
     if ((yield* Clock.currentTimeMillis) - started > answerTimeoutMillis) {
       return yield* serverError(
         "find",
@@ -49,17 +55,21 @@ export const findExternal = Effect.fnUntraced(function*(
       `${contactPoints.join(",")} was named by CASSANDRA_CONTACT_POINTS and is not ours to control; ` +
         `a server of its own comes with { kinds: ["docker", "java"] }`
     ))
-  return Result.succeed({
-    contactPoints,
-    port: Number(first.slice(first.lastIndexOf(":") + 1)),
-    localDataCenter,
-    kind: "external",
-    startMillis,
+  const controls = {
     kill: refuse("kill"),
     stop: refuse("stop"),
     restart: refuse("restart"),
     pause: refuse("pause"),
     resume: refuse("resume"),
     log: Effect.succeed([])
+  }
+  return Result.succeed({
+    ...controls,
+    contactPoints,
+    port: Number(first.slice(first.lastIndexOf(":") + 1)),
+    localDataCenter,
+    kind: "external",
+    startMillis,
+    nodes: contactPoints.map((contactPoint) => Object.assign({ contactPoint, advertised: contactPoint }, controls))
   })
 })

@@ -1,179 +1,139 @@
-/** Cassandra as a child process: directories, ports, start, and everything that may happen to it afterwards. */
+/** Cassandra as child processes: one on 127.0.0.1, or several on addresses of their own with the same ports. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
-import { closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
-import { awaitAnswer } from "./awaitAnswer.ts"
-import { cassandraYaml, javaArguments, logbackXml, type Ports } from "./cassandraFiles.ts"
-import { freePorts } from "./freePorts.ts"
+import { randomInt } from "node:crypto"
+import { type Place, tokensOf } from "./cassandraFiles.ts"
+import { freePortsOf } from "./freePorts.ts"
+import { type JavaNode, makeJavaNode } from "./javaNode.ts"
 import type { JavaRuntime } from "./javaRuntime.ts"
 import { type CassandraServerError, serverError } from "./serverError.ts"
-import { type CassandraServerControls, logLinesMax, type ServerSettings, startedDataCenter } from "./serverModel.ts"
-import { type ServerProcess, startProcess } from "./serverProcess.ts"
-import { startWatchdog, type Watchdog } from "./watchdog.ts"
+import {
+  type CassandraControls,
+  type CassandraServerControls,
+  type ServerSettings,
+  startedDataCenter
+} from "./serverModel.ts"
 
-type Operation = CassandraServerError["operation"]
-
-const stopTimeoutMillis = 30_000
 const portAttemptsMax = 3
-const logBytesMax = 256 * 1024
+const tokensEach = 4
+/** Of the proxies' addresses, in the same net as the nodes' own. */
+const proxyOffset = 100
 
 /** What Cassandra writes when a port of its was taken between choosing and binding it. */
 const portTaken = /Failed to bind port|Address already in use|BindException|is in use by another process/
 
-interface Home {
-  readonly directory: string
-  readonly dataDirectory: string
-  readonly logFile: string
-  readonly watchdog: Watchdog
-  process: ServerProcess | null
+interface Net {
+  readonly addresses: ReadonlyArray<string>
+  /** Null when the nodes are what clients talk to. */
+  readonly proxies: ReadonlyArray<string> | null
 }
 
-const makeHome = (settings: ServerSettings): Home => {
-  const directory = mkdtempSync(join(tmpdir(), "effect-cassandra-"))
-  const watchdog = startWatchdog({ directory })
-  const dataDirectory = settings.dataDirectory === undefined
-    ? join(directory, "storage")
-    : resolve(settings.dataDirectory)
-  mkdirSync(join(directory, "tmp"))
-  mkdirSync(dataDirectory, { recursive: true })
-  writeFileSync(join(directory, "logback.xml"), logbackXml)
-  return { directory, dataDirectory, logFile: join(directory, "server.log"), watchdog, process: null }
-}
-
-/** The last lines of a file, of which only the end is read. */
-const tail = (path: string): ReadonlyArray<string> => {
-  try {
-    const file = openSync(path, "r")
-    try {
-      const size = fstatSync(file).size
-      const bytes = Buffer.alloc(Math.min(size, logBytesMax))
-      const read = readSync(file, bytes, 0, bytes.length, size - bytes.length)
-      return bytes.toString("utf8", 0, read).split("\n").filter((line) => line !== "").slice(-logLinesMax)
-    } finally {
-      closeSync(file)
-    }
-  } catch {
-    return []
+/** A net of its own for each cluster, 127.0.x.0, so that those of parallel tests do not meet. */
+const chooseNet = (settings: ServerSettings): Net => {
+  if (settings.nodes === 1 && !settings.behindProxies) return { addresses: ["127.0.0.1"], proxies: null }
+  const net = randomInt(1, 255)
+  const address = (host: number) => `127.0.${net}.${host}`
+  const hosts = Array.from({ length: settings.nodes }, (_, i) => i + 1)
+  return {
+    addresses: hosts.map(address),
+    proxies: settings.behindProxies ? hosts.map((host) => address(host + proxyOffset)) : null
   }
 }
 
-/** `choosePorts` gives two: for CQL, and for other nodes (of which there are none). */
+const placesOf = (net: Net, native: number, storage: number): ReadonlyArray<Place> =>
+  net.addresses.map((address, i) => ({
+    address,
+    advertised: net.proxies?.[i],
+    ports: { native, storage },
+    seeds: net.addresses,
+    tokens: net.addresses.length === 1 ? undefined : tokensOf(i, net.addresses.length, tokensEach)
+  }))
+
+/** `choosePorts` gives two that are free on all addresses: for CQL, and for the nodes among themselves. */
 export const makeJavaServer = Effect.fnUntraced(function*(
   settings: ServerSettings,
   java: JavaRuntime,
   jars: string,
-  choosePorts: Effect.Effect<ReadonlyArray<number>> = freePorts(2)
-): Effect.fn.Return<CassandraServerControls, CassandraServerError, Scope.Scope> {
-  const home = yield* Effect.acquireRelease(
-    Effect.try({
-      try: () => makeHome(settings),
-      catch: (error) => serverError("start", `its directories cannot be made: ${String(error)}`)
-    }),
-    (home) => releaseHome(home, settings)
-  )
-  const log = Effect.sync(() => tail(home.logFile))
-  const fail = (operation: Operation, detail: string) =>
-    Effect.flatMap(log, (lines) => Effect.fail(serverError(operation, detail, lines)))
+  choosePorts: (addresses: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, Error> = (addresses) =>
+    freePortsOf(2, addresses)
+): Effect.fn.Return<Result.Result<CassandraServerControls, string>, CassandraServerError, Scope.Scope> {
+  if (settings.nodes > 1 && settings.dataDirectory !== undefined) {
+    return yield* serverError("start", "a data directory can be given for one node only, not for 3")
+  }
+  const nodes: Array<JavaNode> = []
+  for (let i = 0; i < settings.nodes; i++) nodes.push(yield* makeJavaNode(settings, java, jars))
 
-  const start = Effect.fnUntraced(function*(operation: "start" | "restart", ports: Ports) {
-    const launched = yield* Clock.currentTimeMillis
-    // Uninterruptible, so that no process starts that the release does not know of.
-    const process = yield* Effect.uninterruptible(Effect.tap(
-      startProcess({
-        command: java.path,
-        args: javaArguments({ ...home, jars, heap: settings.heap, jvmOptions: settings.jvmOptions }),
-        directory: home.directory,
-        logFile: home.logFile,
-        environment: settings.environment,
-        watchdog: home.watchdog
-      }),
-      (process) => Effect.sync(() => void (home.process = process))
-    )).pipe(Effect.catch((detail) => fail(operation, detail)))
-    yield* awaitAnswer({
-      port: ports.native,
-      localDataCenter: startedDataCenter,
-      timeoutMillis: settings.startupTimeoutMillis,
-      ended: process.ended,
-      pollMillis: 50
-    }).pipe(
-      Effect.catch((detail) =>
-        fail(operation, `Cassandra ${settings.version} on Java ${java.version} (${java.path}): ${detail}`)
-      ),
-      Effect.onError(() => endProcess(home, "SIGKILL"))
-    )
-    return (yield* Clock.currentTimeMillis) - launched
-  })
-
-  const startOnFreePorts = Effect.fnUntraced(function*() {
-    for (let attempt = 1;; attempt++) {
-      const [native = 0, storage = 0] = yield* choosePorts
-      const ports: Ports = { native, storage }
-      writeFileSync(join(home.directory, "cassandra.yaml"), cassandraYaml(home.dataDirectory, ports, settings.yaml))
-      const startMillis = yield* start("start", ports).pipe(
-        Effect.catchIf(
-          (error) => attempt < portAttemptsMax && error.log.some((line) => portTaken.test(line)),
-          () => Effect.sync(() => rmSync(home.logFile, { force: true })).pipe(Effect.as(null))
-        )
+  for (let attempt = 1;; attempt++) {
+    const net = chooseNet(settings)
+    const ports = yield* Effect.result(choosePorts([...net.addresses, ...net.proxies ?? []]))
+    if (Result.isFailure(ports)) {
+      return Result.fail(
+        `it needs the addresses ${[...net.addresses, ...net.proxies ?? []].join(", ")}, which this machine does not ` +
+          `have (${ports.failure.message}); Linux has all of 127.0.0.0/8`
       )
-      if (startMillis !== null) return { ports, startMillis }
     }
-  })
-  const { ports, startMillis } = yield* startOnFreePorts()
-
-  // One thing at a time: a restart does not meet a kill halfway.
-  const lock = yield* Semaphore.make(1)
-  const withProcess = <A>(
-    operation: Operation,
-    use: (process: ServerProcess) => Effect.Effect<A>
-  ): Effect.Effect<A, CassandraServerError> =>
-    lock.withPermits(1)(Effect.gen(function*() {
-      const process = home.process
-      if (process === null) return yield* fail(operation, "it does not run")
-      const ended = yield* process.ended
-      if (ended !== null) return yield* fail(operation, `it does not run: it ${ended}`)
-      return yield* use(process)
-    }))
-
-  return {
-    contactPoints: [`127.0.0.1:${ports.native}`],
-    port: ports.native,
-    localDataCenter: startedDataCenter,
-    kind: "java",
-    startMillis,
-    kill: withProcess("kill", () => endProcess(home, "SIGKILL")),
-    stop: withProcess("stop", () => endProcess(home, "SIGTERM")),
-    restart: lock.withPermits(1)(Effect.andThen(endProcess(home, "SIGTERM"), Effect.asVoid(start("restart", ports)))),
-    pause: withProcess("pause", (process) => process.signal("SIGSTOP")),
-    resume: withProcess("resume", (process) => process.signal("SIGCONT")),
-    log
+    const [native = 0, storage = 0] = ports.success
+    const places = placesOf(net, native, storage)
+    const startMillis = yield* startAll(nodes, places).pipe(
+      Effect.catchIf(
+        (error) => attempt < portAttemptsMax && error.log.some((line) => portTaken.test(line)),
+        () => Effect.as(Effect.forEach(nodes, ({ undo }) => undo, { discard: true }), null)
+      )
+    )
+    if (startMillis !== null) return Result.succeed(controlsOf(nodes, places, startMillis))
   }
 })
 
-/** Returns when no process is left. */
-const endProcess = (home: Home, signal: "SIGTERM" | "SIGKILL"): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    const process = home.process
-    if (process === null) return
-    yield* process.signal(signal)
-    // A paused process gets no other signal until it runs again.
-    yield* process.signal("SIGCONT")
-    yield* process.awaitEnd.pipe(
-      Effect.timeoutOrElse({
-        duration: stopTimeoutMillis,
-        orElse: () => Effect.andThen(process.signal("SIGKILL"), process.awaitEnd)
-      })
-    )
-    home.process = null
-    yield* home.watchdog.guardGroup(0)
-  }).pipe(Effect.uninterruptible)
+const startAll = Effect.fnUntraced(function*(nodes: ReadonlyArray<JavaNode>, places: ReadonlyArray<Place>) {
+  const concurrency = "unbounded"
+  const launched = yield* Clock.currentTimeMillis
+  // At once: one that starts alone would wait for the others.
+  yield* Effect.forEach(nodes, (node, i) => node.startAt(places[i]!), { concurrency, discard: true })
+  if (nodes.length > 1) yield* Effect.forEach(nodes, ({ awaitOthers }) => awaitOthers, { concurrency, discard: true })
+  return (yield* Clock.currentTimeMillis) - launched
+})
 
-const releaseHome = (home: Home, settings: ServerSettings): Effect.Effect<void> =>
-  // Data that is thrown away needs no drain; data that is kept gets one.
-  endProcess(home, settings.dataDirectory === undefined ? "SIGKILL" : "SIGTERM").pipe(
-    Effect.andThen(Effect.sync(() => rmSync(home.directory, { recursive: true, force: true, maxRetries: 3 }))),
-    Effect.andThen(home.watchdog.done)
-  )
+const controlsOf = (
+  nodes: ReadonlyArray<JavaNode>,
+  places: ReadonlyArray<Place>,
+  startMillis: number
+): CassandraServerControls => {
+  const port = places[0]!.ports.native
+  return {
+    ...ofAll(nodes),
+    contactPoints: places.map(({ address }) => `${address}:${port}`),
+    port,
+    localDataCenter: startedDataCenter,
+    kind: "java",
+    startMillis,
+    nodes: nodes.map(({ kill, log, pause, restart, resume, stop }, i) => ({
+      kill,
+      stop,
+      restart,
+      pause,
+      resume,
+      log,
+      contactPoint: `${places[i]!.address}:${port}`,
+      advertised: `${places[i]!.advertised ?? places[i]!.address}:${port}`
+    }))
+  }
+}
+
+/** The controls of all nodes: what some can't do the others do. */
+const ofAll = (nodes: ReadonlyArray<CassandraControls>): CassandraControls => {
+  const each = Effect.fnUntraced(function*(operation: "kill" | "stop" | "pause" | "resume") {
+    const results = yield* Effect.forEach(nodes, (node) => Effect.result(node[operation]), { concurrency: "unbounded" })
+    const failed = results.find(Result.isFailure)
+    if (failed !== undefined && results.every(Result.isFailure)) return yield* Effect.fail(failed.failure)
+  })
+  return {
+    kill: each("kill"),
+    stop: each("stop"),
+    restart: Effect.forEach(nodes, ({ restart }) => restart, { concurrency: "unbounded", discard: true }),
+    pause: each("pause"),
+    resume: each("resume"),
+    log: Effect.map(Effect.forEach(nodes, ({ log }) => log), (logs) => logs.flat())
+  }
+}

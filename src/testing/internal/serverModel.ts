@@ -12,10 +12,7 @@ import type { CassandraServerError } from "./serverError.ts"
 export type CassandraServerKind = "external" | "docker" | "java"
 
 /**
- * A running server, and the hands to hurt it with.
- *
- * `contactPoints` (`host:port`) and `localDataCenter` are what a session needs. `startMillis` is the time in
- * milliseconds from the launch of the server to its first answered query, without any download before it.
+ * The hands to hurt a node with, or all nodes of a server.
  *
  * - `kill` ends the process at once (SIGKILL): what a crash or a power cut of the database looks like.
  * - `stop` ends it gracefully (drained, everything on disk); one that is not gone after 30 seconds is killed.
@@ -30,18 +27,47 @@ export type CassandraServerKind = "external" | "docker" | "java"
  * @category models
  * @since 0.1.0
  */
-export interface CassandraServerControls {
-  readonly contactPoints: ReadonlyArray<string>
-  readonly port: number
-  readonly localDataCenter: string
-  readonly kind: CassandraServerKind
-  readonly startMillis: number
+export interface CassandraControls {
   readonly kill: Effect.Effect<void, CassandraServerError>
   readonly stop: Effect.Effect<void, CassandraServerError>
   readonly restart: Effect.Effect<void, CassandraServerError>
   readonly pause: Effect.Effect<void, CassandraServerError>
   readonly resume: Effect.Effect<void, CassandraServerError>
   readonly log: Effect.Effect<ReadonlyArray<string>>
+}
+
+/**
+ * One node of a server. It listens on `contactPoint` and tells clients to look for it at `advertised`, both `host:port`;
+ * they differ for a server that is `behindProxies`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CassandraNodeControls extends CassandraControls {
+  readonly contactPoint: string
+  readonly advertised: string
+}
+
+/**
+ * A running server.
+ *
+ * `contactPoints` (`host:port`, one a node), `port` (of every node) and `localDataCenter` are what a session needs.
+ * `startMillis` is the time in milliseconds from the launch of the server to its first answered query, without any
+ * download before it; with several nodes, until each knows that the others are there.
+ *
+ * Its own controls are for all `nodes` at once: `kill`, `stop`, `pause` and `resume` reach those that run and fail when
+ * there is none, `restart` ends when all answer, and `log` is that of one node after the other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CassandraServerControls extends CassandraControls {
+  readonly contactPoints: ReadonlyArray<string>
+  readonly port: number
+  readonly localDataCenter: string
+  readonly kind: CassandraServerKind
+  readonly startMillis: number
+  readonly nodes: ReadonlyArray<CassandraNodeControls>
 }
 
 /**
@@ -56,7 +82,18 @@ export interface CassandraServerOptions {
   readonly kinds?: ReadonlyArray<CassandraServerKind> | undefined
   /** Release to start: the version of `cassandra-all` and the tag of the image. Default `"5.0.5"`. */
   readonly version?: string | undefined
-  /** Java heap, as in `-Xmx`. Default `"512M"`. */
+  /**
+   * How many nodes the cluster has, 1 or 3. Default 1. Three of them need the kind `java`, on a system where all of
+   * 127.0.0.0/8 is this machine (Linux), or an external cluster of as many.
+   */
+  readonly nodes?: 1 | 3 | undefined
+  /**
+   * Each node tells clients to look for it at an address where nobody listens yet: `FaultProxy.ofServer` does. So all
+   * traffic of a client goes through the proxies, also to nodes that it finds by itself. Needs the kind `java` on Linux.
+   * Default false.
+   */
+  readonly behindProxies?: boolean | undefined
+  /** Java heap of each node, as in `-Xmx`. Default `"512M"`, and `"384M"` for each of three. */
   readonly heap?: string | undefined
   /** Settings of `cassandra.yaml`, over those of this module; `null` takes a setting away. Default none. */
   readonly yaml?: Readonly<Record<string, unknown>> | undefined
@@ -66,7 +103,7 @@ export interface CassandraServerOptions {
   readonly startupTimeout?: Duration.Input | undefined
   /**
    * Where the data lives. A folder given here is made if need be, survives the Scope, and can be started on again.
-   * Default: a temporary one, removed with the Scope.
+   * Default: a temporary one, removed with the Scope. Only for one node.
    */
   readonly dataDirectory?: string | undefined
   /** The environment variables that are looked at and handed on. Default `process.env`. */
@@ -77,6 +114,8 @@ export interface CassandraServerOptions {
 export interface ServerSettings {
   readonly kinds: ReadonlyArray<CassandraServerKind>
   readonly version: string
+  readonly nodes: number
+  readonly behindProxies: boolean
   readonly heap: string
   readonly yaml: Readonly<Record<string, unknown>>
   readonly jvmOptions: ReadonlyArray<string>
