@@ -26,8 +26,8 @@ export const medianRun = (
 }
 
 /**
- * How long the row that was committed last had been under way: from the moment it was read to the moment it was
- * committed, the latter as the sink itself records it.
+ * Whenever something was committed: how long the oldest row of it had been under way, from the moment it was read. A sink
+ * that commits a checkpoint at once is not flattered by the checkpoint's last row.
  */
 export const latencies = (
   samples: ReadonlyArray<Sample>
@@ -45,8 +45,8 @@ export const latencies = (
   let last = 0
   return samples.flatMap(({ committed, t }) => {
     if (committed === undefined || committed <= last) return []
+    const from = readAt(last + 1)
     last = committed
-    const from = readAt(committed)
     return from === null ? [] : [{ t, seconds: Math.max(0, t - from) }]
   })
 }

@@ -19,8 +19,6 @@ export interface Written {
   readonly committed: number
   readonly finished: Finished
   readonly samples: ReadonlyArray<Sample>
-  /** Median of the requests, where there are any to time. */
-  readonly latencyP50Ms?: number | undefined
 }
 
 export interface Contender {

@@ -1,5 +1,5 @@
 /**
- * DataStax Bulk Loader, `load` from CSV with its defaults.
+ * DataStax Bulk Loader, `load` from CSV with its defaults (but for the length of a field).
  */
 import * as Path from "node:path"
 import { run } from "../measure.ts"
@@ -51,6 +51,8 @@ export const contenders: ReadonlyArray<Contender> = [{
         ["-Xmx2g", "-XX:+PerfDisableSharedMem", "-cp", classPathOf(context.peers.dsbulk)],
         ["com.datastax.oss.dsbulk.runner.DataStaxBulkLoader", "load"],
         ["-url", file, "-header", "true", "-h", host!, "-port", port!, "-dc", server.localDataCenter],
+        // By default it refuses what is longer than 4096 characters.
+        ["--connector.csv.maxCharsPerColumn", "32768"],
         ["-k", keyspace!, "-t", name!, "-logDir", Path.join(context.directory, "logs")]
       ].flat(),
       timeoutSeconds: 3600

@@ -39,7 +39,7 @@ const benchmark = (contender: Contender, workload: Workload): Benchmark => ({
     const rows = rowCount(workload, context.rows)
     const table = await server.emptyTable(workload)
     const serverBefore = server.cpuSeconds()
-    const { committed, finished, latencyP50Ms, samples, seconds } = await contender.write({
+    const { committed, finished, samples, seconds } = await contender.write({
       context,
       workload,
       rows,
@@ -61,8 +61,7 @@ const benchmark = (contender: Contender, workload: Workload): Benchmark => ({
           ? undefined
           : { serverCpu: per100k(serverAfter - serverBefore) }),
         ...(typeof gcSeconds === "number" ? { gcSeconds } : undefined),
-        ...(finished.peakRssMiB === null ? undefined : { peakRssMiB: finished.peakRssMiB }),
-        ...(latencyP50Ms === undefined ? undefined : { latencyP50Ms })
+        ...(finished.peakRssMiB === null ? undefined : { peakRssMiB: finished.peakRssMiB })
       },
       samples
     }

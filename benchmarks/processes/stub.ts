@@ -56,16 +56,17 @@ let jobs = 0
 const fresh = <A, E>(
   self: Effect.Effect<A, E, CassandraSession | CheckpointCommitter.CheckpointCommitter | StateBackend>,
   inMemory: boolean
-) => {
-  const names = { jobId: `stub_${jobs++}`, uid }
-  const backend = inMemory
-    ? MemoryStateBackend.layer(names)
-    : Layer.provide(
-      FileStateBackend.layer({ ...names, directory: `${options.state}-${names.jobId}` }),
-      NodeServices.layer
-    )
-  return Effect.scoped(Effect.provide(self, Layer.mergeAll(Session, CheckpointCommitter.layerMemory(), backend)))
-}
+) =>
+  Effect.suspend(() => {
+    const names = { jobId: `stub_${jobs++}`, uid }
+    const backend = inMemory
+      ? MemoryStateBackend.layer(names)
+      : Layer.provide(
+        FileStateBackend.layer({ ...names, directory: `${options.state}-${names.jobId}` }),
+        NodeServices.layer
+      )
+    return Effect.scoped(Effect.provide(self, Layer.mergeAll(Session, CheckpointCommitter.layerMemory(), backend)))
+  })
 
 /** CPU microseconds of `self`, all threads. */
 const cpuMicros = <A, E, R>(self: Effect.Effect<A, E, R>) =>
