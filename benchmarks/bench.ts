@@ -97,6 +97,7 @@ const measure = async (options: ReturnType<typeof parse>): Promise<RawData> => {
   const progress = Progress.make(
     benchmarks.reduce((sum, benchmark) => sum + Suite.roundsOf(benchmark, options.rounds), 0)
   )
+  const oldProfiles = options.profiles === null ? new Set<string>() : Profile.present(options.profiles)
   try {
     const { failures, measurements } = await Suite.run({ ...options, benchmarks, server, peers, progress })
     return {
@@ -107,7 +108,7 @@ const measure = async (options: ReturnType<typeof parse>): Promise<RawData> => {
       absent,
       measurements,
       failures,
-      profile: options.profiles === null ? null : Profile.summarize(options.profiles)
+      profile: options.profiles === null ? null : Profile.summarize(options.profiles, oldProfiles)
     }
   } finally {
     progress.close()

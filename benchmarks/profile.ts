@@ -18,7 +18,14 @@ export interface ProfileLine {
   readonly percent: number
 }
 
-const shown = 25
+export interface ProfileSummary {
+  /** By where the code is from. */
+  readonly origins: ReadonlyArray<ProfileLine>
+  /** The functions on top. */
+  readonly functions: ReadonlyArray<ProfileLine>
+}
+
+const functionsShown = 25
 
 /** `file:///.../src/sink/BatchPlan.ts` to `src/sink/BatchPlan.ts`, `.../node_modules/effect/dist/x.js` to `effect/dist/x.js`. */
 const shorten = (url: string): string => {
@@ -27,25 +34,43 @@ const shorten = (url: string): string => {
   return /\/((?:src|benchmarks)\/.*)$/.exec(url)?.[1] ?? url
 }
 
-/** Self time by function over all profiles of the directory, without idle time. */
-export const summarize = (directory: string): ReadonlyArray<ProfileLine> => {
-  const self = new Map<string, number>()
+/** What stands for starting is told apart: Node compiles and loads modules only once, however many rows there are. */
+const originOf = (functionName: string, url: string): string => {
+  if (url === "") return functionName.startsWith("(") ? functionName : "native code"
+  if (/^node:internal\/(modules|bootstrap|deps\/(amaro|cjs-module-lexer)|process|url)/.test(url)) {
+    return "Node, loading modules"
+  }
+  if (url.startsWith("node:")) return "Node, the rest"
+  const [first, second] = shorten(url).split("/")
+  return first === "src" ? `this library, src/${second}` : first!.startsWith("@") ? `${first}/${second}` : first!
+}
+
+/** The profiles that are there now, so that those of a later run can be told from them. */
+export const present = (directory: string): ReadonlySet<string> =>
+  new Set(Fs.existsSync(directory) ? Fs.readdirSync(directory).filter((name) => name.endsWith(".cpuprofile")) : [])
+
+/** Self time over all profiles of the directory but those in `before`, without idle time. */
+export const summarize = (directory: string, before: ReadonlySet<string>): ProfileSummary => {
+  const functions = new Map<string, number>()
+  const origins = new Map<string, number>()
   let total = 0
-  const files = Fs.existsSync(directory) ? Fs.readdirSync(directory).filter((name) => name.endsWith(".cpuprofile")) : []
-  for (const file of files) {
+  const add = (to: Map<string, number>, name: string, micros: number) => to.set(name, (to.get(name) ?? 0) + micros)
+  for (const file of present(directory)) {
+    if (before.has(file)) continue
     const profile = JSON.parse(Fs.readFileSync(Path.join(directory, file), "utf8")) as CpuProfile
-    const names = new Map(profile.nodes.map(({ callFrame: { functionName, lineNumber, url }, id }) => [
-      id,
-      url === "" ? functionName : `${functionName || "(anonymous)"}  ${shorten(url)}:${lineNumber + 1}`
-    ]))
+    const frames = new Map(profile.nodes.map(({ callFrame, id }) => [id, callFrame]))
     profile.samples.forEach((id, i) => {
-      const name = names.get(id) ?? "(unknown)"
-      if (name === "(idle)") return
+      const { functionName, lineNumber, url } = frames.get(id)!
+      if (functionName === "(idle)") return
       const micros = profile.timeDeltas[i]!
-      self.set(name, (self.get(name) ?? 0) + micros)
+      const name = functionName === "" ? "(anonymous)" : functionName
+      add(functions, url === "" ? name : `${name}  ${shorten(url)}:${lineNumber + 1}`, micros)
+      add(origins, originOf(functionName, url), micros)
       total += micros
     })
   }
-  return [...self].toSorted(([, a], [, b]) => b - a).slice(0, shown)
-    .map(([where, micros]) => ({ where, percent: micros / total * 100 }))
+  const lines = (of: ReadonlyMap<string, number>, shown: number): ReadonlyArray<ProfileLine> =>
+    [...of].toSorted(([, a], [, b]) => b - a).slice(0, shown)
+      .map(([where, micros]) => ({ where, percent: micros / total * 100 }))
+  return { origins: lines(origins, functionsShown), functions: lines(functions, functionsShown) }
 }

@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts"
 import type { Benchmark, Failure, Measurement, Quantity } from "./model.ts"
 import type { Plot } from "./plot.ts"
 import * as Plots from "./plot.ts"
-import type { ProfileLine } from "./profile.ts"
+import type { ProfileLine, ProfileSummary } from "./profile.ts"
 import { rowCount, workloads } from "./rows.ts"
 import type { Spread } from "./stats.ts"
 import { ratio, spreadOf } from "./stats.ts"
@@ -24,7 +24,7 @@ export interface RawData {
   readonly absent: ReadonlyArray<string>
   readonly measurements: ReadonlyArray<Measurement>
   readonly failures: ReadonlyArray<Failure>
-  readonly profile: ReadonlyArray<ProfileLine> | null
+  readonly profile: ProfileSummary | null
 }
 
 const number = (value: number, digits: number): string =>
@@ -149,14 +149,11 @@ export const markdown = (data: RawData, plots: ReadonlyArray<Plot>): string => {
     sections.push(endToEnd(data))
   }
   if (data.profile !== null) {
-    sections.push(
-      "## Profile",
-      "",
-      "Self time over all Node processes of the run.",
-      "",
-      table(["function", "%"], data.profile.map(({ percent, where }) => [`\`${where}\``, number(percent, 1)])),
-      ""
-    )
+    const lines = (head: string, of: ReadonlyArray<ProfileLine>) =>
+      table([head, "%"], of.map(({ percent, where }) => [`\`${where}\``, number(percent, 1)]))
+    sections.push("## Profile", "", "Self time over all Node processes of the run, their start included.", "")
+    sections.push(lines("where the code is from", data.profile.origins), "")
+    sections.push(lines("function", data.profile.functions), "")
   }
   return `${sections.join("\n").trimEnd()}\n`
 }

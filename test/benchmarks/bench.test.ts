@@ -39,7 +39,15 @@ describe("npm run bench", () => {
     try {
       const names = ["own-1s@unique-100", "driver-tuned@unique-100", "encode-unique-100", "wal-append", "raw-write"]
       const { code, stderr, stdout } = await bench(
-        ...["--only", names.join(","), "--rows", "2000", "--rounds", "2", "--json", "--report", directory]
+        "--only",
+        names.join(","),
+        "--rows",
+        "2000",
+        "--rounds",
+        "2",
+        "--json",
+        "--report",
+        directory
       )
       assert.strictEqual(code, 0, stderr)
       const data = JSON.parse(stdout) as RawData
@@ -71,7 +79,7 @@ describe("npm run bench", () => {
     } finally {
       Fs.rmSync(directory, { recursive: true })
     }
-  })
+  }, 180_000)
 
   it("lists its names, and says which it does not know", async () => {
     const [list, unknown] = await Promise.all([bench("--list"), bench("--only", "own-1s,fastest")])
