@@ -21,6 +21,7 @@ import * as Catalogue from "./catalogue.ts"
 import * as Machine from "./machine.ts"
 import * as Peers from "./peers/peers.ts"
 import * as Profile from "./profile.ts"
+import * as Programs from "./programs.ts"
 import * as Progress from "./progress.ts"
 import type { RawData } from "./report.ts"
 import * as Report from "./report.ts"
@@ -78,6 +79,7 @@ const list = () => {
 }
 
 const measure = async (options: ReturnType<typeof parse>): Promise<RawData> => {
+  Programs.build()
   const needs = new Set(options.benchmarks.flatMap((benchmark) => benchmark.needs))
   const wanted = new Set((["flink", "dsbulk"] as const).filter((peer) => needs.has(peer)))
   const say = (text: string) => void process.stderr.write(`${text}\n`)

@@ -1,7 +1,8 @@
 /**
  * Curves from the samples of a run.
  */
-import type { Measurement, Sample } from "./model.ts"
+import type { Measurement } from "./model.ts"
+import type { Sample } from "./sample.ts"
 import { spread } from "./stats.ts"
 
 const pointsMax = 150

@@ -6,7 +6,7 @@
  */
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
-import type { Sample } from "./model.ts"
+import type { Sample } from "./sample.ts"
 
 const samplePeriodMillis = 200
 const outputKept = 4000
@@ -162,7 +162,7 @@ export const run = (options: ProcessOptions): Promise<Finished> =>
 
 /** A program of ours, on the Node that runs this; `config` is its only argument. */
 export const runNode = (
-  program: URL,
+  program: string,
   config: object,
   options: Omit<ProcessOptions, "command" | "args"> & { readonly profiles?: string | null } = {}
 ): Promise<Finished> =>
@@ -171,8 +171,7 @@ export const runNode = (
     command: process.execPath,
     args: [
       ...(options.profiles == null ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profiles}`]),
-      "--disable-warning=ExperimentalWarning",
-      program.pathname,
+      program,
       JSON.stringify(config)
     ]
   })

@@ -3,6 +3,7 @@
  */
 import type { Peers } from "./peers/peers.ts"
 import type { Workload } from "./rows.ts"
+import type { Sample } from "./sample.ts"
 import type { BenchServer } from "./server.ts"
 
 /** How a number is shown. */
@@ -10,14 +11,6 @@ export interface Quantity {
   readonly key: string
   readonly label: string
   readonly digits: number
-}
-
-/** One moment of a run. Seconds count from its beginning; what is not known is left out. */
-export interface Sample {
-  readonly t: number
-  readonly read?: number | undefined
-  readonly committed?: number | undefined
-  readonly rssMiB?: number | undefined
 }
 
 /** Named numbers; one that could not be measured is left out, never guessed. */

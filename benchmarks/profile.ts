@@ -27,11 +27,11 @@ export interface ProfileSummary {
 
 const functionsShown = 25
 
-/** `file:///.../src/sink/BatchPlan.ts` to `src/sink/BatchPlan.ts`, `.../node_modules/effect/dist/x.js` to `effect/dist/x.js`. */
+/** `file:///.../dist/sink/BatchPlan.js` to `dist/sink/BatchPlan.js`, `.../node_modules/effect/dist/x.js` to `effect/dist/x.js`. */
 const shorten = (url: string): string => {
   const inModules = url.lastIndexOf("/node_modules/")
   if (inModules >= 0) return url.slice(inModules + "/node_modules/".length)
-  return /\/((?:src|benchmarks)\/.*)$/.exec(url)?.[1] ?? url
+  return /\/((?:dist|benchmarks)\/.*)$/.exec(url)?.[1] ?? url
 }
 
 /** What stands for starting is told apart: Node compiles and loads modules only once, however many rows there are. */
@@ -42,7 +42,7 @@ const originOf = (functionName: string, url: string): string => {
   }
   if (url.startsWith("node:")) return "Node, the rest"
   const [first, second] = shorten(url).split("/")
-  return first === "src" ? `this library, src/${second}` : first!.startsWith("@") ? `${first}/${second}` : first!
+  return first === "dist" ? `this library, ${second}` : first!.startsWith("@") ? `${first}/${second}` : first!
 }
 
 /** The profiles that are there now, so that those of a later run can be told from them. */

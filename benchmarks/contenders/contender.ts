@@ -2,8 +2,9 @@
  * Somebody who writes a workload into a table.
  */
 import type { Finished } from "../measure.ts"
-import type { RunContext, Sample } from "../model.ts"
+import type { RunContext } from "../model.ts"
 import type { Workload } from "../rows.ts"
+import type { Sample } from "../sample.ts"
 
 export interface Task {
   readonly context: RunContext

@@ -4,10 +4,11 @@
 import * as Path from "node:path"
 import type { Finished, ProcessOptions } from "../measure.ts"
 import { numberOf, run } from "../measure.ts"
-import type { RunContext, Sample } from "../model.ts"
+import type { RunContext } from "../model.ts"
 import { addOpens, classPathOf } from "../peers/peers.ts"
 import type { Workload } from "../rows.ts"
 import { payloadBytes } from "../rows.ts"
+import type { Sample } from "../sample.ts"
 import type { Contender } from "./contender.ts"
 
 export interface FlinkOptions {

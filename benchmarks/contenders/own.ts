@@ -1,16 +1,13 @@
 /**
  * This library: durable log on files, exactly-once, at several intervals and parallelisms, and the command on a file.
  */
-import { fileURLToPath } from "node:url"
 import { newJob } from "../jobs.ts"
 import { numberOf, run, runNode } from "../measure.ts"
 import type { OwnConfig } from "../processes/own.ts"
+import { command, program } from "../programs.ts"
 import { insertInto } from "../rows.ts"
 import type { Contender } from "./contender.ts"
 import { samplesOf } from "./contender.ts"
-
-export const program = new URL("../processes/own.ts", import.meta.url)
-export const command = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 
 const inMemory = (name: string, interval: string, parallelism: number, isCore: boolean): Contender => ({
   name,
@@ -30,7 +27,7 @@ const inMemory = (name: string, interval: string, parallelism: number, isCore: b
       rate: null,
       failAt: null
     }
-    const finished = await runNode(program, config, { profiles: context.profiles, timeoutSeconds: 3600 })
+    const finished = await runNode(program("own"), config, { profiles: context.profiles, timeoutSeconds: 3600 })
     return {
       seconds: numberOf(finished, "seconds"),
       committed: numberOf(finished, "committed"),

@@ -3,10 +3,9 @@
  */
 import { numberOf, runNode } from "../measure.ts"
 import type { RawDriverConfig } from "../processes/rawDriver.ts"
+import { program } from "../programs.ts"
 import type { Contender } from "./contender.ts"
 import { samplesOf } from "./contender.ts"
-
-const program = new URL("../processes/rawDriver.ts", import.meta.url)
 
 const titles: { readonly [K in RawDriverConfig["variant"]]: string } = {
   execute: "raw driver, single inserts, 512 in flight",
@@ -32,7 +31,7 @@ const contender = (variant: RawDriverConfig["variant"], fromFile: boolean, isCor
       variant,
       file: fromFile ? context.inputFile("ndjson", workload, rows) : null
     }
-    const finished = await runNode(program, config, { profiles: context.profiles, timeoutSeconds: 3600 })
+    const finished = await runNode(program("rawDriver"), config, { profiles: context.profiles, timeoutSeconds: 3600 })
     return {
       seconds: numberOf(finished, "seconds"),
       committed: numberOf(finished, "committed"),

@@ -5,8 +5,7 @@ import { newJob } from "../jobs.ts"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark } from "../model.ts"
 import type { CommitterConfig } from "../processes/committer.ts"
-
-const program = new URL("../processes/committer.ts", import.meta.url)
+import { program } from "../programs.ts"
 
 const benchmark = (subtasks: number): Benchmark => ({
   name: `committer-p${subtasks}`,
@@ -21,7 +20,7 @@ const benchmark = (subtasks: number): Benchmark => ({
   ],
   run: async (context) => {
     const config: CommitterConfig = { ...newJob(context), times: context.rows < 50_000 ? 30 : 200, subtasks }
-    const finished = await runNode(program, config, { profiles: context.profiles })
+    const finished = await runNode(program("committer"), config, { profiles: context.profiles })
     return {
       values: {
         claimMs: numberOf(finished, "claimMs"),

@@ -4,9 +4,8 @@
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark, Quantity } from "../model.ts"
 import type { LogConfig } from "../processes/log.ts"
+import { program } from "../programs.ts"
 import { rowCount, workloads } from "../rows.ts"
-
-const program = new URL("../processes/log.ts", import.meta.url)
 
 const quantities: ReadonlyArray<Quantity> = [
   { key: "mibPerSecond", label: "MiB/s", digits: 0 },
@@ -25,7 +24,7 @@ const benchmark = (name: string, title: string, mode: LogConfig["mode"], isCold 
   quantities,
   run: async (context) => {
     const config: LogConfig = { mode, bytes: bytes(context.rows), directory: context.directory, isCold }
-    const finished = await runNode(program, config, { profiles: context.profiles })
+    const finished = await runNode(program("log"), config, { profiles: context.profiles })
     return {
       values: { mibPerSecond: numberOf(finished, "mibPerSecond"), cpuPerGib: numberOf(finished, "cpuPerGib") }
     }

@@ -5,10 +5,9 @@ import * as Path from "node:path"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark, Quantity } from "../model.ts"
 import type { StubConfig } from "../processes/stub.ts"
+import { program } from "../programs.ts"
 import type { Workload } from "../rows.ts"
 import { rowCount, workloads } from "../rows.ts"
-
-const program = new URL("../processes/stub.ts", import.meta.url)
 
 interface Part {
   readonly name: string
@@ -36,7 +35,7 @@ const benchmark = ({ group, mode, name, parallelism, quantities, title, workload
       seconds: context.rows < 50_000 ? 1 : 5,
       state: Path.join(context.directory, "state")
     }
-    const finished = await runNode(program, config, { profiles: context.profiles })
+    const finished = await runNode(program("stub"), config, { profiles: context.profiles })
     if (mode === "job" && finished.result["committed"] !== config.rows) {
       throw new Error(`the job committed ${String(finished.result["committed"])} of ${config.rows} rows`)
     }

@@ -6,10 +6,10 @@ import { newJob } from "../jobs.ts"
 import { mebibyte, numberOf, runNode } from "../measure.ts"
 import type { Benchmark } from "../model.ts"
 import type { RecoveryConfig } from "../processes/recovery.ts"
+import { program } from "../programs.ts"
 import { workloads } from "../rows.ts"
 import { verify } from "../verify.ts"
 
-const program = new URL("../processes/recovery.ts", import.meta.url)
 const workload = workloads.find(({ name }) => name === "unique-1k")!
 
 const benchmark = (name: string, logMiB: number, options: Partial<Benchmark> = {}): Benchmark => ({
@@ -36,7 +36,7 @@ const benchmark = (name: string, logMiB: number, options: Partial<Benchmark> = {
     const common = { ...newJob(context), table, workload, rows }
     let bytes = 0
     let loggedPerSecond = 0
-    await runNode(program, { ...common, phase: "prepare" } satisfies RecoveryConfig, {
+    await runNode(program("recovery"), { ...common, phase: "prepare" } satisfies RecoveryConfig, {
       mayBeKilled: true,
       onEvent: (event, child) => {
         bytes = Number(event["bytes"])
@@ -45,7 +45,7 @@ const benchmark = (name: string, logMiB: number, options: Partial<Benchmark> = {
       }
     })
     if (bytes === 0) throw new Error("the process that was to fill the log ended before it had")
-    const finished = await runNode(program, { ...common, phase: "recover" } satisfies RecoveryConfig, {
+    const finished = await runNode(program("recovery"), { ...common, phase: "recover" } satisfies RecoveryConfig, {
       profiles: context.profiles,
       timeoutSeconds: 3600
     })

@@ -2,17 +2,16 @@
  * What a job uses: CPU while it waits, memory for more rows and more subtasks.
  */
 import { samplesOf } from "../contenders/contender.ts"
-import { program } from "../contenders/own.ts"
 import { newJob } from "../jobs.ts"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark } from "../model.ts"
 import type { IdleConfig } from "../processes/idle.ts"
 import type { OwnConfig } from "../processes/own.ts"
+import { program } from "../programs.ts"
 import { workloads } from "../rows.ts"
 import { verify } from "../verify.ts"
 
 const workload = workloads[0]!
-const idleProgram = new URL("../processes/idle.ts", import.meta.url)
 
 const idle = (name: string, interval: string): Benchmark => ({
   name,
@@ -30,7 +29,7 @@ const idle = (name: string, interval: string): Benchmark => ({
       interval,
       seconds: context.rows < 50_000 ? 3 : 20
     }
-    const finished = await runNode(idleProgram, config, { profiles: context.profiles })
+    const finished = await runNode(program("idle"), config, { profiles: context.profiles })
     await verify(context.server().client, config.table, workload, { count: config.rows, isOrdered: true })
     return { values: { percent: numberOf(finished, "percent") } }
   }
@@ -67,7 +66,7 @@ const memory = (
       rate: null,
       failAt: null
     }
-    const finished = await runNode(program, config, { profiles: context.profiles, timeoutSeconds: 4 * 3600 })
+    const finished = await runNode(program("own"), config, { profiles: context.profiles, timeoutSeconds: 4 * 3600 })
     await verify(server.client, config.table, workload, { count: rows, isOrdered: parallelism === 1 })
     if (finished.peakRssMiB === null) throw new Error("the peak of resident memory can't be read here: it needs /proc")
     return {

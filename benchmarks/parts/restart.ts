@@ -3,11 +3,11 @@
  * process killed, and a task that fails in a process that lives on, which is what Flink restarts.
  */
 import { runFlink } from "../contenders/flink.ts"
-import { program } from "../contenders/own.ts"
 import { newJob } from "../jobs.ts"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark, Quantity, RunContext } from "../model.ts"
 import type { OwnConfig } from "../processes/own.ts"
+import { program } from "../programs.ts"
 import { workloads } from "../rows.ts"
 import { verify } from "../verify.ts"
 
@@ -50,9 +50,9 @@ const killed: Benchmark = {
   needs: ["server"],
   quantities: [commit, newCommit],
   run: async (context) => {
-    const options = await config(context, 4)
+    const options = await config(context, 6)
     let crashedAt = 0
-    await runNode(program, options, {
+    await runNode(program("own"), options, {
       mayBeKilled: true,
       onEvent: (event, child) => {
         if (event["event"] !== "new-commit") return
@@ -63,7 +63,9 @@ const killed: Benchmark = {
       }
     })
     const seen = new Map<string, number>()
-    await runNode(program, options, { onEvent: (event, _child, at) => void seen.set(String(event["event"]), at) })
+    await runNode(program("own"), options, {
+      onEvent: (event, _child, at) => void seen.set(String(event["event"]), at)
+    })
     await verify(context.server().client, options.table, workload, { count: options.rows, isOrdered: true })
     return { values: values(crashedAt, seen) }
   }
@@ -80,7 +82,7 @@ const failed: Benchmark = {
     const options = { ...await config(context, 3), failAt }
     const seen = new Map<string, number>()
     let crashedAt = 0
-    await runNode(program, options, {
+    await runNode(program("own"), options, {
       onEvent: (event, _child, at) => {
         if (event["event"] === "failed") {
           crashedAt = at

@@ -1,8 +1,8 @@
 /**
  * The ledger's three operations, one after another, on a server that does nothing else.
  */
+import { CheckpointCommitter } from "effect-cassandra/checkpoint/CheckpointCommitter"
 import * as Effect from "effect/Effect"
-import { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
 import { config, finish } from "./inside.ts"
 import type { JobConfig } from "./services.ts"
 import * as Services from "./services.ts"

@@ -1,12 +1,12 @@
 /**
  * The rows of a workload as a replayable source: made when they are asked for, and resumed at any index at once.
  */
+import { Record } from "effect-cassandra/checkpoint/Element"
+import type { Source } from "effect-cassandra/source/Source"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Record } from "../../src/checkpoint/Element.ts"
-import type { Source } from "../../src/source/Source.ts"
 import type { BenchRow, Workload } from "../rows.ts"
 import { makeRowAt } from "../rows.ts"
 

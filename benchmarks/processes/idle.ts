@@ -1,8 +1,8 @@
 /**
  * A job that has done its rows and waits for more: what it uses meanwhile.
  */
+import * as Job from "effect-cassandra/job/Job"
 import * as Effect from "effect/Effect"
-import * as Job from "../../src/job/Job.ts"
 import type { Workload } from "../rows.ts"
 import { insertInto } from "../rows.ts"
 import * as GeneratorSource from "./generatorSource.ts"

@@ -3,7 +3,7 @@
  */
 import { PerformanceObserver } from "node:perf_hooks"
 import { readProc } from "../measure.ts"
-import type { Sample } from "../model.ts"
+import type { Sample } from "../sample.ts"
 
 export const config = <A>(): A => JSON.parse(process.argv[2]!) as A
 

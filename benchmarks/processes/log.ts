@@ -3,17 +3,17 @@
  * by the state backend and once by plain system calls.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import type { SegmentHandle } from "effect-cassandra/checkpoint/Manifest"
+import * as FileStateBackend from "effect-cassandra/state/FileStateBackend"
+import type { EncodedRows } from "effect-cassandra/state/RowFrame"
+import * as RowFrame from "effect-cassandra/state/RowFrame"
+import type { StateBackend } from "effect-cassandra/state/StateBackend"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Zlib from "node:zlib"
-import type { SegmentHandle } from "../../src/checkpoint/Manifest.ts"
-import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
-import type { EncodedRows } from "../../src/state/RowFrame.ts"
-import * as RowFrame from "../../src/state/RowFrame.ts"
-import type { StateBackend } from "../../src/state/StateBackend.ts"
 import { makeRowAt, workloads } from "../rows.ts"
 import { config, cpuSeconds, finish } from "./inside.ts"
 

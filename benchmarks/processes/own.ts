@@ -2,9 +2,9 @@
  * The library as a user runs it: a job with a durable log on files, exactly-once, from a source in memory. It tells when
  * it fails (if it is to fail), and of each claim the first commit, and the first of rows that no earlier claim had sent.
  */
+import * as RestartStrategy from "effect-cassandra/checkpoint/RestartStrategy"
+import * as Job from "effect-cassandra/job/Job"
 import * as Effect from "effect/Effect"
-import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
-import * as Job from "../../src/job/Job.ts"
 import type { Workload } from "../rows.ts"
 import { insertInto } from "../rows.ts"
 import * as GeneratorSource from "./generatorSource.ts"

@@ -2,9 +2,9 @@
  * `prepare`: a job whose rows Cassandra never answers, so that all of them stay in the log; it tells when they are, and
  * waits to be killed. `recover`: the job after it, which sends them.
  */
+import * as Job from "effect-cassandra/job/Job"
+import { StateBackend } from "effect-cassandra/state/StateBackend"
 import * as Effect from "effect/Effect"
-import * as Job from "../../src/job/Job.ts"
-import { StateBackend } from "../../src/state/StateBackend.ts"
 import type { Workload } from "../rows.ts"
 import { insertInto } from "../rows.ts"
 import * as GeneratorSource from "./generatorSource.ts"

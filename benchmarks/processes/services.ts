@@ -2,13 +2,13 @@
  * What a job of the library needs, with places to watch it from.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CassandraCommitter from "effect-cassandra/cassandra/CassandraCommitter"
+import type { BatchStatement, QueryResult, Session } from "effect-cassandra/cassandra/CassandraSession"
+import * as CassandraSession from "effect-cassandra/cassandra/CassandraSession"
+import { CheckpointCommitter } from "effect-cassandra/checkpoint/CheckpointCommitter"
+import * as FileStateBackend from "effect-cassandra/state/FileStateBackend"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
-import type { BatchStatement, QueryResult, Session } from "../../src/cassandra/CassandraSession.ts"
-import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
-import { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
-import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 
 export interface JobConfig {
   readonly contactPoint: string
