@@ -62,7 +62,7 @@ const tableName = (keyspace: string, workload: Workload) => `${keyspace}.${workl
 
 /** Compactions and flushes of the run before must not be paid by the next: waits until the server does next to nothing. */
 const awaitRest = async (pid: number | null): Promise<void> => {
-  if (pid === null) return sleep(1000)
+  if (pid === null) return sleep(500)
   const until = performance.now() + restSeconds * 1000
   let before = readProc(pid)?.cpuSeconds ?? 0
   while (performance.now() < until) {

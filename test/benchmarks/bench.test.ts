@@ -37,7 +37,7 @@ describe("npm run bench", () => {
   it("runs what it is asked for, in rounds, and writes the report", async () => {
     const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-bench-test-"))
     try {
-      const names = ["own-1s@unique-100", "driver-tuned@unique-100", "encode-unique-100", "wal-append", "raw-write"]
+      const names = ["own-1s@unique-100", "driver-tuned@unique-100", "wal-append", "raw-write"]
       const { code, stderr, stdout } = await bench(
         "--only",
         names.join(","),
