@@ -83,8 +83,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A segment that is sealed after its checkpoint was aborted is forgotten: no later checkpoint has it.",
     edit(
       coordinator,
-      "if (segment !== null) sealed.set(segment.name, segment)",
-      "if (segment !== null && inFlight.has(barrier.checkpointId)) sealed.set(segment.name, segment)"
+      "if (segment !== null) sealed.add(segment)",
+      "if (segment !== null && inFlight.has(barrier.checkpointId)) sealed.add(segment)"
     )
   ),
   bug(
@@ -270,17 +270,17 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "restart-claims-anew",
     "A superseded process that restarts its job takes it back from its successor.",
-    edit(recovery, "committer.claimEpoch(options.previousEpoch)", "committer.claimEpoch(null)")
+    edit(recovery, "claimEpoch(options.previousEpoch)", "claimEpoch(null)")
   ),
   bug(
     "manifest-before-claim",
     "The checkpoint is read before the job is claimed: what the predecessor completes in between is missed.",
     edit(
       recovery,
-      "  let claim = yield* Effect.retry(committer.claimEpoch(options.previousEpoch), claimRetry)\n" +
+      "  let claim = yield* claimEpoch(options.previousEpoch)\n" +
         "  let restored = yield* backend.latestCheckpoint\n",
       "  let restored = yield* backend.latestCheckpoint\n" +
-        "  let claim = yield* Effect.retry(committer.claimEpoch(options.previousEpoch), claimRetry)\n"
+        "  let claim = yield* claimEpoch(options.previousEpoch)\n"
     )
   ),
   bug(
@@ -311,7 +311,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "fenced-as-corrupt",
     "A superseded process finds that its successor has sent and removed its segments, and calls this corruption.",
-    edit(subtask, "Effect.andThen(committer.checkEpoch, Effect.fail(error))", "Effect.fail(error)")
+    edit(subtask, "Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))", "Effect.fail(error)")
   ),
   bug(
     "locked-by-itself",
