@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Zlib from "node:zlib"
 import type { CqlType } from "../cassandra/CqlValue.ts"
 import { CqlValueError, encoder, typeName } from "../cassandra/CqlValue.ts"
+import { hashBytes, hashSeed } from "../wire/WireValues.ts"
 
 /**
  * @category models
@@ -126,8 +126,7 @@ export const make = <A>(
 }
 
 /**
- * A number that is the same for all rows of one partition. (A checksum is enough: two partitions with the same number
- * only share a subtask or a batch.)
+ * `WireValues.partitionHash` of values that are not yet in a frame.
  *
  * @category combinators
  * @since 0.1.0
@@ -136,12 +135,12 @@ export const partitionHash = (
   values: ReadonlyArray<Buffer | null | undefined>,
   keys: ReadonlyArray<number>
 ): number => {
-  let hash = 0
+  let hash = hashSeed
   for (let i = 0; i < keys.length; i++) {
     const value = values[keys[i]!]
-    if (value) hash = Zlib.crc32(value, hash)
+    if (value) hash = hashBytes(value, 0, value.length, hash)
   }
-  return hash
+  return hash >>> 0
 }
 
 /**

@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import { readInt64, valuesOf, writeInt64 } from "../wire/WireValues.ts"
 
 /**
  * Bytes before the first value.
@@ -23,31 +24,44 @@
  */
 export const headerBytes = 24
 
-const two32 = 0x1_0000_0000
-
 /**
- * A microsecond timestamp fits a double exactly until the year 2255, so plain numbers are used and no BigInt is made per row.
- */
-const writeInt64 = (buffer: Buffer, value: number, offset: number): void => {
-  buffer.writeInt32BE(Math.floor(value / two32), offset)
-  buffer.writeUInt32BE(value - Math.floor(value / two32) * two32, offset + 4)
-}
-
-const readInt64 = (buffer: Buffer, offset: number): number =>
-  buffer.readInt32BE(offset) * two32 + buffer.readUInt32BE(offset + 4)
-
-/**
- * One row read back: its frame's fields, and the values as views on the segment's bytes (no copies).
- * `undefined` is unset.
+ * One row read back: a view on its frame, no copies.
  *
  * @category models
  * @since 0.1.0
  */
-export interface LoggedRow {
+export class LoggedRow {
+  /** Of the block it is in. */
+  readonly bytes: Buffer
+  /** Where its values begin, and end. */
+  readonly from: number
+  readonly to: number
+  /** Microseconds since 1970. */
   readonly timestamp: number
-  readonly place: number
-  readonly statement: number
-  readonly values: Array<Buffer | null | undefined>
+
+  constructor(bytes: Buffer, from: number, to: number) {
+    this.bytes = bytes
+    this.from = from
+    this.to = to
+    this.timestamp = readInt64(bytes, from - headerBytes + 4)
+  }
+
+  get place(): number {
+    return readInt64(this.bytes, this.from - headerBytes + 12)
+  }
+
+  get statement(): number {
+    return this.bytes.readUInt16BE(this.from - headerBytes + 20)
+  }
+
+  get valueCount(): number {
+    return this.bytes.readUInt16BE(this.from - 2)
+  }
+
+  /** Views on the block's bytes; `undefined` is unset. */
+  get values(): Array<Buffer | null | undefined> {
+    return valuesOf(this.bytes, this.from, this.to)
+  }
 }
 
 /**
@@ -163,25 +177,14 @@ export const read = (payload: Buffer): Array<LoggedRow> => {
       throw new RangeError(`a row of ${end - at} bytes at byte ${at} of a block of ${payload.length}`)
     }
     const count = payload.readUInt16BE(at + 22)
-    const values: Array<Buffer | null | undefined> = []
-    let valueAt = at + headerBytes
+    const from = at + headerBytes
+    let valueAt = from
     for (let i = 0; i < count; i++) {
       const length = payload.readInt32BE(valueAt)
-      valueAt += 4
-      if (length >= 0) {
-        values.push(payload.subarray(valueAt, valueAt + length))
-        valueAt += length
-      } else {
-        values.push(length === -1 ? null : undefined)
-      }
+      valueAt += length > 0 ? 4 + length : 4
     }
     if (valueAt !== end) throw new RangeError(`the values of the row at byte ${at} end at ${valueAt}, not at ${end}`)
-    rows.push({
-      timestamp: readInt64(payload, at + 4),
-      place: readInt64(payload, at + 12),
-      statement: payload.readUInt16BE(at + 20),
-      values
-    })
+    rows.push(new LoggedRow(payload, from, end))
     at = end
   }
   return rows
