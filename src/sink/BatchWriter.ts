@@ -140,11 +140,9 @@ export const make = Effect.fnUntraced(function*(
     send: (origin, blocks) =>
       blocks.pipe(
         Stream.mapArray((arrays) => {
-          const requests: Array<Request> = []
-          for (const rows of arrays) {
-            for (const request of plan(rows, statement.partitionKeys, options.batchBounds)) requests.push(request)
-          }
-          return requests as [Request, ...Array<Request>]
+          // All that was read together is planned together: the more rows, the more of them share a partition.
+          const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
+          return plan(rows, statement.partitionKeys, options.batchBounds) as [Request, ...Array<Request>]
         }),
         Stream.mapEffect(
           (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),
