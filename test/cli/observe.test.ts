@@ -113,7 +113,7 @@ describe.concurrent("a command that is watched", () => {
   it("is ready while it runs and checkpoints complete", async () => {
     // A file that somebody else still writes would be slow enough; a slow reader of the log is: one request at once.
     const file = fixture.write("ready.ndjson", fixture.wideLines("ready", many))
-    const { child, release } = await startAndHold(fixture, "ready", file, "--metrics-port=0", "--requests-in-flight=1")
+    const { child, release } = await startAndHold(fixture, "ready", file, "--metrics-port=0", "--max-in-flight=1")
     const address = await addressOf(child)
     release()
     const body = await eventually(child, "it is ready", async () => {

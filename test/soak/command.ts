@@ -71,7 +71,7 @@ export const flagsOf = (program: Program, run: Run, scale: number, options: {
     ["load", options.file, "--query", query, "--job", jobId, "--uid", options.uid, "--state", options.state],
     ["--contact-points", options.cluster.contactPoints.join(","), "--local-dc", "datacenter1"],
     ["--consistency", "LOCAL_QUORUM", "--checkpoint-keyspace", ledgerKeyspace, "--checkpoint-replication", "3"],
-    ["--parallelism", String(run.parallelism), "--requests-in-flight", String(program.requestsInFlightMax)],
+    ["--parallelism", String(run.parallelism), "--max-in-flight", String(program.requestsInFlightMax)],
     ["--segment-bytes", bytes(program.segmentBytesMax), "--pending-bytes", bytes(program.pendingBytesMax)],
     ["--checkpoint-interval", millis(checkpoint.intervalMillis * 10), "--min-pause", millis(checkpoint.minPauseMillis)],
     ["--checkpoint-timeout", millis(Math.max(2000, checkpoint.timeoutMillis))],
