@@ -319,42 +319,50 @@ const endOf = (dice: Dice, trouble: Trouble): End => {
   }
 }
 
+interface Story {
+  readonly ends: readonly [End, End]
+  /** What has to take its time for the one to meet the other. */
+  readonly slow?: FaultProgram["disk"]["slow"]
+}
+
 /**
  * Ends of two processes that belong together: what the first has left half done is what the second must not rely on. Each
  * by itself is drawn often enough, both one after the other hardly ever.
  */
-const stories: ReadonlyArray<(dice: Dice) => readonly [End, End]> = [
+const stories: ReadonlyArray<(dice: Dice) => Story> = [
   // A checkpoint has its name, which is not durable; whoever comes next removes the one before.
-  (dice) => [
-    { kind: "kill", at: dice.between(1, 6), where: "after rename *.manifest.tmp" },
-    { kind: "crash", at: 1, where: "after remove *.manifest", mode: dice.pick(["scattered", "mixed"]) }
-  ],
+  (dice) => ({
+    ends: [
+      { kind: "kill", at: dice.between(2, 4), where: "after rename *.manifest.tmp" },
+      { kind: "crash", at: 1, where: "after remove *.manifest", mode: "scattered" }
+    ]
+  }),
   // A superseded process completes a checkpoint just when its successor's has its name.
-  (dice) => [
-    {
-      kind: "freeze",
-      at: dice.between(2, 5),
-      where: "before readDirectory checkpoints",
-      thawAfter: 1,
-      thawWhere: "after rename *.manifest.tmp"
-    },
-    {
-      kind: "crash",
-      at: dice.between(1, 2),
-      where: dice.pick(["before syncDirectory checkpoints", "after open checkpoints"]),
-      mode: dice.pick(["scattered", "mixed"])
-    }
-  ],
+  (dice) => ({
+    ends: [
+      {
+        kind: "freeze",
+        at: dice.between(5, 9),
+        where: "before readDirectory checkpoints",
+        thawAfter: 1,
+        thawWhere: "after rename *.manifest.tmp"
+      },
+      { kind: "crash", at: 1, where: "after open checkpoints", mode: "scattered" }
+    ],
+    slow: { operation: "open", millis: 30 }
+  }),
   // A claim was made, and nothing of it is on the disk.
-  (dice) => [
-    { kind: "kill", at: dice.between(1, 3), where: "after lwt" },
-    {
-      kind: "crash",
-      at: dice.between(1, 4),
-      where: dice.pick(["lwt", "after rename", "after remove"]),
-      mode: "scattered"
-    }
-  ]
+  (dice) => ({
+    ends: [
+      { kind: "kill", at: dice.between(1, 3), where: "after lwt" },
+      {
+        kind: "crash",
+        at: dice.between(1, 4),
+        where: dice.pick(["lwt", "after rename", "after remove"]),
+        mode: "scattered"
+      }
+    ]
+  })
 ]
 
 /**
@@ -393,14 +401,17 @@ export const generate = (seed: number): FaultProgram => {
       end: endOf(dice, trouble)
     }
   })
-  if (dice.chance(0.12)) {
-    const [first, second] = dice.pick(stories)(dice)
-    const at = Math.max(0, runs.length - 2)
-    const calmRun = undisturbed(dice.between(1, 2), machine)
-    runs.splice(at, 2, { ...calmRun, end: first }, { ...calmRun, end: second })
+  const story = dice.chance(0.12) ? dice.pick(stories)(dice) : null
+  // A story begins the program, as long as nothing has happened yet: its steps are counted from a start on an empty disk.
+  if (story !== null) {
+    const [first, second] = story.ends
+    const calmRun = undisturbed(dice.between(1, 2), 0)
+    runs.splice(0, 3, { ...calmRun, end: first }, { ...calmRun, end: second }, calmRun)
   }
+  // What comes between the two would only spoil the story.
+  const isQuiet = story !== null && dice.chance(0.7)
   const slowDisk = dice.chance(0.3)
-  const outages = dice.chance(0.2)
+  const outages = !isQuiet && dice.chance(0.2)
     ? Array.from({ length: dice.between(1, 2) }, () => {
       const fromMillis = dice.pick([0, dice.below(50), dice.below(2000)])
       return { fromMillis, toMillis: fromMillis + dice.pick([20, 500, 5000, 40_000]) }
@@ -411,7 +422,7 @@ export const generate = (seed: number): FaultProgram => {
     runs,
     cassandra: {
       replicas: dice.chance(0.3) ? 3 : 1,
-      faults: dice.chance(0.45) ? {} : dice.pick(rates),
+      faults: isQuiet || dice.chance(0.45) ? {} : dice.pick(rates),
       turnsMax: dice.pick([0, 1, 2, 5]),
       delayMillisMax: dice.pick([0, 0, 3, 20]),
       slowMillisMax: dice.pick([20, 200, 3000]),
@@ -424,7 +435,8 @@ export const generate = (seed: number): FaultProgram => {
       turnsMax: dice.pick([0, 0, 1, 3]),
       delayMillisMax: slowDisk ? dice.pick([1, 5, 40]) : 0,
       delayChance: dice.pick([0.02, 0.1]),
-      slow: dice.chance(0.3) ? { operation: dice.pick(slowOperations), millis: dice.pick([2, 30, 400]) } : null
+      slow: story?.slow ??
+        (dice.chance(0.3) ? { operation: dice.pick(slowOperations), millis: dice.pick([2, 30, 400]) } : null)
     },
     faultMillis: dice.pick([2000, 20_000, 60_000])
   }

@@ -59,7 +59,8 @@ const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
   segmentBytesMax: 8_000_000,
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
-  isImpatient: true
+  isImpatient: true,
+  endPause: 0
 })
 
 type Deviation = (run: Run) => Run

@@ -19,7 +19,11 @@ export class SourceFailed extends Error {
 }
 
 /** The position is the number of records read. Failures are spent once, by whichever process comes there. */
-export const sourceOf = (chunks: ReadonlyArray<Chunk>, onFailure: () => void): Source<Row, SourceFailed> => {
+export const sourceOf = (
+  chunks: ReadonlyArray<Chunk>,
+  endPause: number,
+  onFailure: () => void
+): Source<Row, SourceFailed> => {
   let seq = 0
   const whole = chunks.map(({ failures, keys, pause }) => ({
     pause,
@@ -51,7 +55,8 @@ export const sourceOf = (chunks: ReadonlyArray<Chunk>, onFailure: () => void): S
               position: { next: records[records.length - 1]!.seq }
             }
           })
-        )
+        ),
+        Stream.concat(endPause === 0 ? Stream.empty : Stream.drain(Stream.fromEffect(Effect.sleep(endPause))))
       )
     }
   }

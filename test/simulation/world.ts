@@ -47,7 +47,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     return made
   }
   const oracle = new Oracle(program, (what) => world.violate(what))
-  const source = sourceOf(program.chunks, () => world.count("source failed"))
+  const source = sourceOf(program.chunks, program.endPause, () => world.count("source failed"))
   const { checkpoint } = program
 
   const main = (process: Process): Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem> => {
