@@ -206,3 +206,34 @@ describe("docs/configuration.md", () => {
     }
   })
 })
+
+describe("CONTRIBUTING.md", () => {
+  const text = read("CONTRIBUTING.md")
+
+  it("says which room uses which, as the imports do", () => {
+    const rooms = Fs.readdirSync("src", { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((
+      { name }
+    ) => name)
+    const rows = rowsOf(text).filter(([room]) => room!.startsWith("`src/"))
+    assert.deepStrictEqual(rows.map(([room]) => room!.slice(5, -2)).toSorted(), rooms.toSorted())
+    for (const [room, , uses] of rows) {
+      const name = room!.slice(5, -2)
+      const used = new Set(
+        Fs.readdirSync(`src/${name}`, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"))
+          .flatMap((file) =>
+            [...read(`src/${name}/${file}`).matchAll(/from "(?:\.\.\/)+(\w+)\//g)].map(([, other]) => other!)
+          )
+          .filter((other) => rooms.includes(other) && other !== name)
+      )
+      const named = [...uses!.matchAll(/`(\w+)`/g)].map(([, other]) => other!)
+      const allowed = uses!.startsWith("all but") ? rooms.filter((other) => !named.includes(other)) : named
+      assert.deepStrictEqual([...used].filter((other) => !allowed.includes(other)), [], `src/${name} uses more`)
+      if (!uses!.startsWith("all but")) assert.deepStrictEqual(named.toSorted(), [...used].toSorted(), `src/${name}`)
+    }
+  })
+
+  it("names commands that are there", () => {
+    const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: { readonly [name: string]: string } }
+    for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) assert.property(scripts, name!)
+  })
+})
