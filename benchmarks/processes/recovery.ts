@@ -34,10 +34,8 @@ const services = Services.layer(options, {
     marks.connected = performance.now()
     return {
       ...session,
-      batch: (statements, batchOptions) => {
-        if (Services.isOfLedger(statements)) return session.batch(statements, batchOptions)
-        return isPreparing ? Effect.never : Effect.tap(session.batch(statements, batchOptions), mark("firstRow"))
-      }
+      batchEncoded: (rows, batchOptions) =>
+        isPreparing ? Effect.never : Effect.tap(session.batchEncoded(rows, batchOptions), mark("firstRow"))
     }
   },
   committer: (committer) => ({

@@ -3,7 +3,7 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CassandraCommitter from "effect-cassandra/cassandra/CassandraCommitter"
-import type { BatchStatement, QueryResult, Session } from "effect-cassandra/cassandra/CassandraSession"
+import type { Session } from "effect-cassandra/cassandra/CassandraSession"
 import * as CassandraSession from "effect-cassandra/cassandra/CassandraSession"
 import { CheckpointCommitter } from "effect-cassandra/checkpoint/CheckpointCommitter"
 import * as FileStateBackend from "effect-cassandra/state/FileStateBackend"
@@ -48,9 +48,3 @@ export const layer = (config: JobConfig, watch: {
     Layer.provideMerge(NodeServices.layer)
   )
 }
-
-/** A batch of the ledger has conditions; one of rows has none. */
-export const isOfLedger = (statements: ReadonlyArray<BatchStatement>): boolean =>
-  statements[0]?.cql.includes(" IF ") === true
-
-export const accepted: QueryResult = { rows: [], applied: null, warnings: [], pageState: null }

@@ -23,7 +23,7 @@ import type { BenchRow, Workload } from "../rows.ts"
 import { insertInto, makeRowAt, tableColumns } from "../rows.ts"
 import * as GeneratorSource from "./generatorSource.ts"
 import { config, cpuSeconds, finish } from "./inside.ts"
-import { accepted, uid } from "./services.ts"
+import { uid } from "./services.ts"
 
 export interface StubConfig {
   readonly mode: "job" | "barrier" | "checkpoint" | "encode"
@@ -47,7 +47,7 @@ const Session = Layer.effect(
       "CREATE KEYSPACE bench WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
     )
     yield* session.query(`CREATE TABLE ${table} (${tableColumns(workload.shape)})`)
-    return { ...session, batch: () => Effect.succeed(accepted) }
+    return { ...session, batchEncoded: () => Effect.void }
   })
 )
 

@@ -39,6 +39,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CassandraSessionOptions, Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
+import type { EncodedRows } from "./EncodedRows.ts"
 import * as Driver from "./internal/driverSession.ts"
 
 /**
@@ -216,6 +217,14 @@ export interface Session {
     statements: ReadonlyArray<BatchStatement>,
     options?: BatchOptions
   ) => Effect.Effect<QueryResult, CassandraError>
+  /**
+   * An unlogged batch of rows that are encoded already, declared idempotent as each has its timestamp. Without a span.
+   * `toStatements` of `EncodedRows` makes it a `batch`, for sessions that have no shorter way.
+   */
+  readonly batchEncoded: (
+    batch: EncodedRows,
+    options?: Pick<QueryOptions, "consistency" | "timeout">
+  ) => Effect.Effect<void, CassandraError>
   /** A table's columns, null if there is no such table. Names as stored: lower case unless created with quotes. */
   readonly table: (keyspace: string, table: string) => Effect.Effect<TableInfo | null, CassandraError>
   /** The nodes, asked anew each time. */

@@ -7,11 +7,13 @@
  * @since 0.1.0
  */
 import { types } from "cassandra-driver"
+import type { WireBuffer } from "../wire/WireBuffer.ts"
 import { decimal, int, integer64, smallint, tinyint, varint } from "./internal/cqlIntegers.ts"
 import { parseJson } from "./internal/cqlJson.ts"
 import * as Scalars from "./internal/cqlScalars.ts"
 import { date, duration, time, timestamp } from "./internal/cqlTime.ts"
 import { CqlValueError, within } from "./internal/cqlValueError.ts"
+import { writerOf } from "./internal/cqlWriters.ts"
 import { Encoder } from "./internal/driverInternals.ts"
 
 export {
@@ -397,3 +399,15 @@ export const canonical = (unresolved: CqlType): Canonical | null => {
  * @since 0.1.0
  */
 export const encoder = (type: CqlType): Encode => compile(resolve(type))
+
+/**
+ * `encoder` for plain loops over many rows: writes the value with its length into a buffer, most of them without one of
+ * their own. It throws as `encoder` does, and then has written nothing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const writer = (type: CqlType): (value: unknown, out: WireBuffer) => void => {
+  const resolved = resolve(type)
+  return writerOf(resolved.code, compile(resolved))
+}

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { LoggedRow } from "../state/RowFrame.ts"
-import { partitionHash } from "./RowEncoder.ts"
+import { partitionHash } from "../wire/WireValues.ts"
 
 /**
  * @category models
@@ -56,6 +56,8 @@ export const estimateBytes = (values: ReadonlyArray<Buffer | null | undefined>):
   return bytes
 }
 
+const estimate = ({ from, to, valueCount }: LoggedRow): number => 48 + 12 * valueCount + to - from
+
 interface Group {
   readonly rows: Array<LoggedRow>
   bytes: number
@@ -74,14 +76,14 @@ export const plan = (
 ): Array<Request> => {
   const requests: Array<Request> = []
   if (keys.length === 0) {
-    for (const row of rows) requests.push({ rows: [row], bytes: estimateBytes(row.values) })
+    for (const row of rows) requests.push({ rows: [row], bytes: estimate(row) })
     return requests
   }
   const open = new Map<number, Group>()
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]!
-    const bytes = estimateBytes(row.values)
-    const hash = partitionHash(row.values, keys)
+    const bytes = estimate(row)
+    const hash = partitionHash(row.bytes, row.from, keys)
     const group = open.get(hash)
     if (group === undefined) {
       open.set(hash, { rows: [row], bytes })

@@ -59,12 +59,6 @@ export interface BatchWriter {
 /** Refusals of other kinds (no permission, a closed session) would be the same for every part of a batch. */
 const isAboutRows = ({ reason }: CassandraError): boolean => reason._tag === "InvalidQuery" || reason._tag === "Encode"
 
-const timestampBuffer = (timestamp: number): Buffer => {
-  const buffer = Buffer.allocUnsafe(8)
-  buffer.writeBigInt64BE(BigInt(timestamp), 0)
-  return buffer
-}
-
 /**
  * @category constructors
  * @since 0.1.0
@@ -78,23 +72,30 @@ export const make = Effect.fnUntraced(function*(
   const permits = yield* Semaphore.make(requestsInFlightMax)
   const sendRetry = options.sendRetry ?? Retry.standard
   const { cql, timestampIndex } = statement
+  const valueCount = statement.params.length
   const outage = OutageLog.make("sending rows")
 
   const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
-    Effect.suspend(() => {
-      const statements = rows.map((row) => {
-        const params: Array<unknown> = row.values.slice()
-        params.splice(timestampIndex, 0, timestampBuffer(row.timestamp))
-        return { cql, params }
-      })
-      return Effect.asVoid(session.batch(statements, { logged: false, idempotent: true, trace: false }))
-    })
+    session.batchEncoded({ cql, timestampIndex, valueCount, rows })
 
+  // The way of most requests is short: what there is for a failure is only built for one.
   const write = (
     origin: RowsOrigin,
     rows: ReadonlyArray<LoggedRow>
   ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> =>
-    attempt(rows).pipe(
+    Effect.catch(attempt(rows), (error) => writeAgain(origin, rows, error))
+
+  const writeAgain = (
+    origin: RowsOrigin,
+    rows: ReadonlyArray<LoggedRow>,
+    first: CassandraError
+  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> => {
+    let isFirst = true
+    return Effect.suspend(() => {
+      if (!isFirst) return attempt(rows)
+      isFirst = false
+      return Effect.fail(first)
+    }).pipe(
       Effect.tapError((error) =>
         error.isRetryable
           ? Effect.andThen(Metric.update(Metrics.sendRetries(error.reason._tag), 1), outage.failed(error.message))
@@ -111,6 +112,7 @@ export const make = Effect.fnUntraced(function*(
         return rows.length > 1 ? split(origin, rows) : Effect.fail(refused(origin, rows[0]!, error))
       })
     )
+  }
 
   const split = (
     origin: RowsOrigin,
@@ -138,11 +140,9 @@ export const make = Effect.fnUntraced(function*(
     send: (origin, blocks) =>
       blocks.pipe(
         Stream.mapArray((arrays) => {
-          const requests: Array<Request> = []
-          for (const rows of arrays) {
-            for (const request of plan(rows, statement.partitionKeys, options.batchBounds)) requests.push(request)
-          }
-          return requests as [Request, ...Array<Request>]
+          // All that was read together is planned together: the more rows, the more of them share a partition.
+          const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
+          return plan(rows, statement.partitionKeys, options.batchBounds) as [Request, ...Array<Request>]
         }),
         Stream.mapEffect(
           (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),

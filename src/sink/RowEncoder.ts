@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Zlib from "node:zlib"
 import type { CqlType } from "../cassandra/CqlValue.ts"
-import { CqlValueError, encoder, typeName } from "../cassandra/CqlValue.ts"
+import * as CqlValue from "../cassandra/CqlValue.ts"
+import { CqlValueError, typeName } from "../cassandra/CqlValue.ts"
+import { WireBuffer } from "../wire/WireBuffer.ts"
+import { hashBytes, hashSeed, valuesOf } from "../wire/WireValues.ts"
 
 /**
  * @category models
@@ -65,37 +67,37 @@ const fieldNames = (record: object): string => {
 }
 
 /**
- * Compiles the markers into one function. It throws a `Misfit`.
+ * Compiles the markers into one function, which writes the values of a record one after another. It throws a `Misfit`;
+ * what it has written by then is the caller's to take back.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = <A>(
+export const writer = <A>(
   params: ReadonlyArray<Param>,
   options: RowEncoderOptions<A> = {}
-): (record: A) => Values => {
-  const encoders = params.map((param) => encoder(param.type))
+): (record: A, out: WireBuffer) => void => {
+  const writers = params.map((param) => CqlValue.writer(param.type))
   const nullIsUnset = options.nulls === "unset"
   const missingIsError = options.missing !== "unset"
-  const bind = options.bind ?? ((record: A) => record as { readonly [name: string]: unknown })
+  const bind = options.bind
 
-  const encodeOne = (i: number, value: unknown): Buffer | null | undefined => {
+  const writeOne = (i: number, value: unknown, out: WireBuffer): void => {
     const param = params[i]!
     if (value === null || value === undefined) {
       if (param.isKey) throw new Misfit(param.name, "it is part of the primary key and has no value")
-      return value === null && !nullIsUnset ? null : undefined
+      return out.writeValue(value === null && !nullIsUnset ? null : undefined)
     }
     try {
-      return encoders[i]!(value)
+      writers[i]!(value, out)
     } catch (error) {
       if (error instanceof CqlValueError) throw new Misfit(param.name, error.message)
       throw error
     }
   }
 
-  return (record) => {
-    const source = bind(record)
-    const values: Values = Array.from({ length: params.length })
+  return (record, out) => {
+    const source: unknown = bind === undefined ? record : bind(record)
     if (Array.isArray(source)) {
       if (source.length !== params.length) {
         throw new Misfit(
@@ -103,8 +105,8 @@ export const make = <A>(
           `the statement has ${params.length} markers, the record gives ${source.length} values`
         )
       }
-      for (let i = 0; i < params.length; i++) values[i] = encodeOne(i, source[i])
-      return values
+      for (let i = 0; i < params.length; i++) writeOne(i, source[i], out)
+      return
     }
     if (typeof source !== "object" || source === null) {
       throw new Misfit(
@@ -119,15 +121,31 @@ export const make = <A>(
       if (value === undefined && (missingIsError || isKey) && !Object.hasOwn(fields, name)) {
         throw new Misfit(name, `the record has no field '${name}' (${fieldNames(fields)})`)
       }
-      values[i] = encodeOne(i, value)
+      writeOne(i, value, out)
     }
-    return values
   }
 }
 
 /**
- * A number that is the same for all rows of one partition. (A checksum is enough: two partitions with the same number
- * only share a subtask or a batch.)
+ * The same as a function that gives the values, each a buffer of its own. It throws a `Misfit`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <A>(
+  params: ReadonlyArray<Param>,
+  options: RowEncoderOptions<A> = {}
+): (record: A) => Values => {
+  const write = writer(params, options)
+  return (record) => {
+    const out = new WireBuffer(256)
+    write(record, out)
+    return valuesOf(out.bytes, 0, out.length)
+  }
+}
+
+/**
+ * `WireValues.partitionHash` of values that are not yet in a frame.
  *
  * @category combinators
  * @since 0.1.0
@@ -136,12 +154,12 @@ export const partitionHash = (
   values: ReadonlyArray<Buffer | null | undefined>,
   keys: ReadonlyArray<number>
 ): number => {
-  let hash = 0
+  let hash = hashSeed
   for (let i = 0; i < keys.length; i++) {
     const value = values[keys[i]!]
-    if (value) hash = Zlib.crc32(value, hash)
+    if (value) hash = hashBytes(value, 0, value.length, hash)
   }
-  return hash
+  return hash >>> 0
 }
 
 /**

@@ -27,8 +27,8 @@ import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { StateCorrupt } from "../state/WalError.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
+import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { BatchWriter } from "./BatchWriter.ts"
-import type { Values } from "./RowEncoder.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { SinkMisuse } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
@@ -61,7 +61,8 @@ export interface CommittedCheckpoint {
 export interface OpenSink<A> {
   readonly statement: SinkStatement
   readonly writer: BatchWriter
-  readonly encode: (record: A) => Values
+  /** Writes the values of a record; it throws a `Misfit`. */
+  readonly write: (record: A, out: WireBuffer) => void
   readonly locate: (place: number) => Located
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number

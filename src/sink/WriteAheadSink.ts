@@ -22,13 +22,15 @@ import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
-import type { Element, Located, Record } from "../checkpoint/Element.ts"
+import type { Element, Located } from "../checkpoint/Element.ts"
 import { FrameWriter } from "../state/RowFrame.ts"
 import type { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import { WireBuffer } from "../wire/WireBuffer.ts"
+import { partitionHash } from "../wire/WireValues.ts"
 import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
-import type { RowEncoderOptions, Values } from "./RowEncoder.ts"
+import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { RecordRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
@@ -90,7 +92,7 @@ export const open = Effect.fnUntraced(function*<A>(
   return {
     statement,
     writer: yield* Writer.make(statement, options),
-    encode: RowEncoder.make(statement.params, options),
+    write: RowEncoder.writer(statement.params, options),
     locate: options.locate ?? ((place) => ({ input: options.input ?? "the input", place })),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
@@ -110,38 +112,50 @@ export const encodeChunk = <A>(
   parallelism: number
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
   const writers = Array.from({ length: parallelism }, () => new FrameWriter())
-  const { encode, statement } = sink
+  const scratch = new WireBuffer(1024)
+  const { locate, statement, write } = sink
+  const { partitionKeys } = statement
+  const valueCount = statement.params.length
   return (elements) => {
     const parts = writers.map((): Array<EncodedElement> => [])
-    const takeAll = () => {
-      for (let i = 0; i < parallelism; i++) {
-        if (writers[i]!.rows > 0) parts[i]!.push(writers[i]!.take())
-      }
+    const take = (subtask: number) => {
+      if (writers[subtask]!.rows > 0) parts[subtask]!.push(writers[subtask]!.take())
     }
     for (let i = 0; i < elements.length; i++) {
       const element = elements[i]!
       if (element._tag === "Barrier") {
-        takeAll()
+        for (let subtask = 0; subtask < parallelism; subtask++) take(subtask)
         for (const part of parts) part.push(element)
         continue
       }
-      const values = encodeOne(encode, element, sink.locate)
-      const subtask = parallelism === 1 ? 0 : RowEncoder.partitionHash(values, statement.partitionKeys) % parallelism
-      writers[subtask]!.add(element.place, 0, values)
+      const { place, value } = element
+      let subtask = 0
+      try {
+        if (parallelism === 1) {
+          writers[0]!.addWith(place, 0, valueCount, value, write)
+        } else {
+          scratch.length = 0
+          write(value, scratch)
+          subtask = partitionHash(scratch.bytes, 0, partitionKeys) % parallelism
+          writers[subtask]!.addWritten(place, 0, valueCount, scratch)
+        }
+      } catch (error) {
+        throw refused(error, place, locate)
+      }
+      if (writers[subtask]!.bytes >= blockBytes) take(subtask)
     }
-    takeAll()
+    for (let subtask = 0; subtask < parallelism; subtask++) take(subtask)
     return parts
   }
 }
 
-const encodeOne = <A>(encode: (record: A) => Values, record: Record<A>, locate: OpenSink<A>["locate"]): Values => {
-  try {
-    return encode(record.value)
-  } catch (error) {
-    if (!(error instanceof RowEncoder.Misfit)) throw error
-    throw new RecordRefused({ ...locate(record.place), column: error.column, problem: error.problem })
-  }
-}
+/** Bytes after which rows are handed on, though their chunk goes on: buffers stay small, whatever is in a row. */
+const blockBytes = 256 * 1024
+
+const refused = <A>(error: unknown, at: number, locate: OpenSink<A>["locate"]): unknown =>
+  error instanceof RowEncoder.Misfit
+    ? new RecordRefused({ ...locate(at), column: error.column, problem: error.problem })
+    : error
 
 /**
  * `encodeChunk` as an Effect: a record that does not fit is a `RecordRefused`, and nothing of its chunk is logged.

@@ -123,13 +123,13 @@ export const make = Effect.fnUntraced(function*(
       append: (encoded, firstTimestamp, lastTimestamp) =>
         orClose(Effect.suspend(() => {
           if (encoded.rows === 0) return Effect.void
-          const block = WalFormat.encodeBlockHeader(encoded.bytes, encoded.rows, crc)
+          const block = WalFormat.encodeBlock(encoded.withHeadroom, encoded.bytes.length, encoded.rows, crc)
           crc = block.crc
           if (rows === 0) first = firstTimestamp
           last = lastTimestamp
           rows += encoded.rows
-          buffered.push(block.header, encoded.bytes)
-          bufferedBytes += block.header.length + encoded.bytes.length
+          buffered.push(block.block)
+          bufferedBytes += block.block.length
           return bufferedBytes < writeBufferBytes ? Effect.void : flush
         })),
       seal: (checkpointId) =>

@@ -14,6 +14,8 @@
  *
  * @since 0.1.0
  */
+import { WireBuffer } from "../wire/WireBuffer.ts"
+import { readInt64, valuesOf, writeInt64 } from "../wire/WireValues.ts"
 
 /**
  * Bytes before the first value.
@@ -23,31 +25,44 @@
  */
 export const headerBytes = 24
 
-const two32 = 0x1_0000_0000
-
 /**
- * A microsecond timestamp fits a double exactly until the year 2255, so plain numbers are used and no BigInt is made per row.
- */
-const writeInt64 = (buffer: Buffer, value: number, offset: number): void => {
-  buffer.writeInt32BE(Math.floor(value / two32), offset)
-  buffer.writeUInt32BE(value - Math.floor(value / two32) * two32, offset + 4)
-}
-
-const readInt64 = (buffer: Buffer, offset: number): number =>
-  buffer.readInt32BE(offset) * two32 + buffer.readUInt32BE(offset + 4)
-
-/**
- * One row read back: its frame's fields, and the values as views on the segment's bytes (no copies).
- * `undefined` is unset.
+ * One row read back: a view on its frame, no copies.
  *
  * @category models
  * @since 0.1.0
  */
-export interface LoggedRow {
+export class LoggedRow {
+  /** Of the block it is in. */
+  readonly bytes: Buffer
+  /** Where its values begin, and end. */
+  readonly from: number
+  readonly to: number
+  /** Microseconds since 1970. */
   readonly timestamp: number
-  readonly place: number
-  readonly statement: number
-  readonly values: Array<Buffer | null | undefined>
+
+  constructor(bytes: Buffer, from: number, to: number) {
+    this.bytes = bytes
+    this.from = from
+    this.to = to
+    this.timestamp = readInt64(bytes, from - headerBytes + 4)
+  }
+
+  get place(): number {
+    return readInt64(this.bytes, this.from - headerBytes + 12)
+  }
+
+  get statement(): number {
+    return this.bytes.readUInt16BE(this.from - headerBytes + 20)
+  }
+
+  get valueCount(): number {
+    return this.bytes.readUInt16BE(this.from - 2)
+  }
+
+  /** Views on the block's bytes; `undefined` is unset. */
+  get values(): Array<Buffer | null | undefined> {
+    return valuesOf(this.bytes, this.from, this.to)
+  }
 }
 
 /**
@@ -59,8 +74,20 @@ export interface LoggedRow {
 export interface EncodedRows {
   /** Frames, one after another. */
   readonly bytes: Buffer
+  /** The same with `headroomBytes` before it, for whoever puts a header there; what is in them is nobody's. */
+  readonly withHeadroom: Buffer
   readonly rows: number
 }
+
+/**
+ * Free bytes before the frames of `EncodedRows`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const headroomBytes = 16
+
+const initialBytes = 64 * 1024
 
 /**
  * A growing buffer of frames. Plain code for plain loops: nothing here is an Effect.
@@ -69,15 +96,16 @@ export interface EncodedRows {
  * @since 0.1.0
  */
 export class FrameWriter {
-  private buffer: Buffer
-  private length = 0
+  /** Where the values of the frame that was begun are written to. */
+  private out = new WireBuffer(initialBytes)
   private count = 0
-  constructor(initialBytes = 64 * 1024) {
-    this.buffer = Buffer.allocUnsafeSlow(initialBytes)
+
+  constructor() {
+    this.out.length = headroomBytes
   }
 
   get bytes(): number {
-    return this.length
+    return this.out.length - headroomBytes
   }
 
   get rows(): number {
@@ -86,49 +114,67 @@ export class FrameWriter {
 
   /** Adds a frame; the timestamp stays zero until `stamp`. */
   add(place: number, statement: number, values: ReadonlyArray<Buffer | null | undefined>): void {
-    let size = headerBytes
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]
-      size += value ? 4 + value.length : 4
+    this.addWith(place, statement, values.length, values, writeAll)
+  }
+
+  /** The same with the values as they come out of `write`. If it throws, so does this, and nothing was added. */
+  addWith<A>(
+    place: number,
+    statement: number,
+    valueCount: number,
+    record: A,
+    write: (record: A, out: WireBuffer) => void
+  ): void {
+    const { out } = this
+    const start = out.length
+    out.reserve(headerBytes)
+    out.length = start + headerBytes
+    try {
+      write(record, out)
+    } catch (error) {
+      out.length = start
+      throw error
     }
-    this.reserve(size)
-    const buffer = this.buffer
-    let at = this.length
-    buffer.writeUInt32BE(size - 4, at)
-    buffer.fill(0, at + 4, at + 12)
-    writeInt64(buffer, place, at + 12)
-    buffer.writeUInt16BE(statement, at + 20)
-    buffer.writeUInt16BE(values.length, at + 22)
-    at += headerBytes
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]
-      if (value) {
-        at = buffer.writeInt32BE(value.length, at)
-        value.copy(buffer, at)
-        at += value.length
-      } else {
-        at = buffer.writeInt32BE(value === null ? -1 : -2, at)
-      }
-    }
-    this.length = at
+    this.finish(start, place, statement, valueCount)
+  }
+
+  /** The same with values that lie somewhere else already. */
+  addWritten(place: number, statement: number, valueCount: number, values: WireBuffer): void {
+    const { out } = this
+    const start = out.length
+    out.reserve(headerBytes + values.length)
+    values.bytes.copy(out.bytes, start + headerBytes, 0, values.length)
+    out.length = start + headerBytes + values.length
+    this.finish(start, place, statement, valueCount)
+  }
+
+  private finish(start: number, place: number, statement: number, valueCount: number): void {
+    const { bytes, length } = this.out
+    bytes.writeUInt32BE(length - start - 4, start)
+    writeInt64(bytes, 0, start + 4)
+    writeInt64(bytes, place, start + 12)
+    bytes.writeUInt16BE(statement, start + 20)
+    bytes.writeUInt16BE(valueCount, start + 22)
     this.count++
   }
 
   /** What was added since the last `take`; the writer is empty afterwards and its buffer is no longer its own. */
   take(): EncodedRows {
-    const taken = { bytes: this.buffer.subarray(0, this.length), rows: this.count }
-    this.buffer = Buffer.allocUnsafeSlow(Math.max(64 * 1024, this.length + (this.length >> 3)))
-    this.length = 0
+    const { bytes, length } = this.out
+    const taken = {
+      bytes: bytes.subarray(headroomBytes, length),
+      withHeadroom: bytes.subarray(0, length),
+      rows: this.count
+    }
+    this.out = new WireBuffer(Math.max(initialBytes, length + (length >> 3)))
+    this.out.length = headroomBytes
     this.count = 0
     return taken
   }
+}
 
-  private reserve(size: number): void {
-    if (this.length + size <= this.buffer.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + size))
-    this.buffer.copy(grown, 0, 0, this.length)
-    this.buffer = grown
-  }
+const writeAll = (values: ReadonlyArray<Buffer | null | undefined>, out: WireBuffer): void => {
+  for (let i = 0; i < values.length; i++) out.writeValue(values[i])
 }
 
 /**
@@ -163,25 +209,14 @@ export const read = (payload: Buffer): Array<LoggedRow> => {
       throw new RangeError(`a row of ${end - at} bytes at byte ${at} of a block of ${payload.length}`)
     }
     const count = payload.readUInt16BE(at + 22)
-    const values: Array<Buffer | null | undefined> = []
-    let valueAt = at + headerBytes
+    const from = at + headerBytes
+    let valueAt = from
     for (let i = 0; i < count; i++) {
       const length = payload.readInt32BE(valueAt)
-      valueAt += 4
-      if (length >= 0) {
-        values.push(payload.subarray(valueAt, valueAt + length))
-        valueAt += length
-      } else {
-        values.push(length === -1 ? null : undefined)
-      }
+      valueAt += length > 0 ? 4 + length : 4
     }
     if (valueAt !== end) throw new RangeError(`the values of the row at byte ${at} end at ${valueAt}, not at ${end}`)
-    rows.push({
-      timestamp: readInt64(payload, at + 4),
-      place: readInt64(payload, at + 12),
-      statement: payload.readUInt16BE(at + 20),
-      values
-    })
+    rows.push(new LoggedRow(payload, from, end))
     at = end
   }
   return rows

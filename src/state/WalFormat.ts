@@ -185,22 +185,25 @@ export const decodeJson = (kind: Kind, bytes: Buffer): Result.Result<unknown, Da
 }
 
 /**
- * The 12 bytes before a payload, and the running CRC that its segment has behind it.
+ * Writes the 12 bytes before a payload into the bytes before it. `withHeadroom` ends with the payload, which is
+ * `payloadBytes` long. Gives the block, and the running CRC that its segment has behind it.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const encodeBlockHeader = (
-  payload: Buffer,
+export const encodeBlock = (
+  withHeadroom: Buffer,
+  payloadBytes: number,
   rows: number,
   crcBefore: number
-): { readonly header: Buffer; readonly crc: number } => {
-  const header = Buffer.allocUnsafe(blockHeaderBytes)
-  header.writeUInt32BE(payload.length, 0)
-  header.writeUInt32BE(rows, 4)
-  const crc = Zlib.crc32(payload, Zlib.crc32(header.subarray(0, 8), crcBefore))
-  header.writeUInt32BE(crc, 8)
-  return { header, crc }
+): { readonly block: Buffer; readonly crc: number } => {
+  const start = withHeadroom.length - payloadBytes - blockHeaderBytes
+  const block = withHeadroom.subarray(start)
+  block.writeUInt32BE(payloadBytes, 0)
+  block.writeUInt32BE(rows, 4)
+  const crc = Zlib.crc32(block.subarray(blockHeaderBytes), Zlib.crc32(block.subarray(0, 8), crcBefore))
+  block.writeUInt32BE(crc, 8)
+  return { block, crc }
 }
 
 /**

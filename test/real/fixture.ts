@@ -7,6 +7,7 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraError, Connection } from "../../src/cassandra/CassandraError.ts"
 import type { BatchStatement, Session } from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
+import { toStatements } from "../../src/cassandra/EncodedRows.ts"
 import type { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { StateBackend } from "../../src/state/StateBackend.ts"
@@ -64,6 +65,12 @@ export const withFaults = (session: Session, faults: Faults): Session => ({
     const before = (ledger ? faults.beforeLedger : faults.before)?.(statements) ?? Effect.void
     const after = (ledger ? faults.afterLedger : faults.after)?.(statements) ?? Effect.void
     return Effect.andThen(before, Effect.tap(session.batch(statements, options), () => after))
+  },
+  batchEncoded: (rows, options) => {
+    const statements = toStatements(rows)
+    const before = faults.before?.(statements) ?? Effect.void
+    const after = faults.after?.(statements) ?? Effect.void
+    return Effect.andThen(before, Effect.tap(session.batchEncoded(rows, options), () => after))
   }
 })
 

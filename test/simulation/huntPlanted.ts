@@ -47,11 +47,11 @@ export const huntPlanted = async (name: string | null, jobs: number): Promise<bo
   return notFound === 0
 }
 
-/** The same, in the small scopes: single deviations first, then pairs of the smaller job. */
+/** The same, in the small scopes: single deviations, and two deaths of the smaller job. */
 export const enumeratePlanted = async (name: string | null, jobs: number): Promise<boolean> => {
   const order = [
     ...scopes.filter((scope) => !scope.name.includes(",")),
-    ...scopes.filter((scope) => scope.name.includes(",") && scope.name.endsWith("1x2"))
+    ...scopes.filter((scope) => scope.name === "death, death 1x2")
   ]
   const totals = makeTotals()
   const startedAt = performance.now()

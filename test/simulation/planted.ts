@@ -97,7 +97,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "The rows of one key go to different subtasks, whose timestamps are not ordered.",
     edit(
       "sink/WriteAheadSink.ts",
-      "RowEncoder.partitionHash(values, statement.partitionKeys) % parallelism",
+      "partitionHash(scratch.bytes, 0, partitionKeys) % parallelism",
       "i % parallelism"
     )
   ),

@@ -23,6 +23,19 @@ describe("simulation", () => {
     process.stdout.write(`simulation: ${JSON.stringify(last)}\n`)
   }, 600_000)
 
+  it("small scopes: whatever can happen once, enumerated", async () => {
+    const { code, last, stdout } = await simulate("--exhaustive", "quick")
+    assert.deepStrictEqual([code, last.violations], [0, 0], stdout)
+    assert.isAbove(last.runs, 8000)
+    process.stdout.write(stdout)
+  }, 900_000)
+
+  it("the small scopes find a bug that is planted", async () => {
+    const { last, stdout } = await simulate("--planted", "--exhaustive", "segment-not-synced")
+    assert.match(stdout, /segment-not-synced\s+found in death 1x2/)
+    assert.strictEqual(last.violations, 1)
+  }, 600_000)
+
   it("finds a bug that is planted, and says so", async () => {
     const { last, stdout } = await simulate("--planted", "late-acknowledgement")
     assert.match(stdout, /late-acknowledgement\s+found after\s+\d+ runs/)

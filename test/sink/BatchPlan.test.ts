@@ -2,13 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { defaultBounds, plan } from "../../src/sink/BatchPlan.ts"
 import type { LoggedRow } from "../../src/state/RowFrame.ts"
+import { loggedRows } from "./loggedRows.ts"
 
-const row = (place: number, key: number, bytes: number): LoggedRow => ({
-  place,
-  timestamp: place,
-  statement: 0,
-  values: [Buffer.from([key]), Buffer.alloc(bytes), null, undefined]
-})
+const row = (place: number, key: number, bytes: number): LoggedRow =>
+  loggedRows([{ place, timestamp: place, values: [Buffer.from([key]), Buffer.alloc(bytes), null, undefined] }])[0]!
 
 const Rows = Arbitrary.array(
   Arbitrary.schema(Schema.Struct({

@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { types } from "cassandra-driver"
+import * as CqlValue from "../../src/cassandra/CqlValue.ts"
 import type { RowEncoderOptions } from "../../src/sink/RowEncoder.ts"
 import { make, Misfit, partitionHash } from "../../src/sink/RowEncoder.ts"
+import { WireBuffer } from "../../src/wire/WireBuffer.ts"
+import * as WireValues from "../../src/wire/WireValues.ts"
 
 const params = [
   { name: "id", type: { code: types.dataTypes.int }, isKey: true },
@@ -17,6 +20,78 @@ const problem = (record: any, options?: RowEncoderOptions<any>): Misfit => {
   }
   throw new Error("it fitted")
 }
+
+describe("values written straight into a buffer", () => {
+  const values: ReadonlyArray<unknown> = [
+    0,
+    -0,
+    1,
+    -1,
+    2 ** 31 - 1,
+    -(2 ** 31),
+    2 ** 31,
+    1.5,
+    -1.5,
+    2 ** 53 - 1,
+    -(2 ** 53 - 1),
+    2 ** 53,
+    1e300,
+    5e-324,
+    Number.NaN,
+    Infinity,
+    0n,
+    -1n,
+    2n ** 63n - 1n,
+    -(2n ** 63n),
+    2n ** 63n,
+    "12",
+    "-7",
+    "1.5",
+    "x",
+    "",
+    "NaN",
+    true,
+    "a".repeat(64),
+    "a".repeat(65),
+    "é",
+    "漢字",
+    "🚢",
+    `${"a".repeat(70)}é`,
+    "\ud800",
+    `${"a".repeat(70)}\udc00`,
+    null,
+    {},
+    [],
+    new Date(0),
+    Buffer.from([1])
+  ]
+  const outcome = (f: () => Buffer): string => {
+    try {
+      return f().toString("hex")
+    } catch (error) {
+      return String(error)
+    }
+  }
+  for (const type of ["int", "bigint", "double", "text", "varchar", "boolean", "timestamp"] as const) {
+    it(`are what the encoder of ${type} gives, or are refused in its words`, () => {
+      const code = { code: types.dataTypes[type] }
+      const encode = CqlValue.encoder(code)
+      const write = CqlValue.writer(code)
+      const out = new WireBuffer(1)
+      for (const value of values) {
+        const before = out.length
+        const wanted = outcome(() => encode(value))
+        const found = outcome(() => {
+          write(value, out)
+          assert.strictEqual(out.bytes.readInt32BE(before), out.length - before - 4)
+          return out.bytes.subarray(before + 4, out.length)
+        })
+        assert.strictEqual(found, wanted, `${type} ${String(value)}`)
+        if (wanted.includes("Error")) assert.strictEqual(out.length, before)
+      }
+    })
+  }
+})
 
 describe("RowEncoder", () => {
   it("fills markers by name, or in order", () => {
@@ -54,5 +129,9 @@ describe("RowEncoder", () => {
     const [a, b, c] = [Buffer.from("a"), Buffer.from("b"), Buffer.from("c")]
     assert.strictEqual(partitionHash([a, b, c], [0, 1]), partitionHash([a, b, a], [0, 1]))
     assert.notStrictEqual(partitionHash([a, b, c], [0, 1]), partitionHash([a, c, c], [0, 1]))
+    const out = new WireBuffer(8)
+    for (const value of [a, undefined, b, null, c]) out.writeValue(value)
+    assert.strictEqual(WireValues.partitionHash(out.bytes, 0, [4, 0]), partitionHash([a, b, c], [2, 0]))
+    assert.deepStrictEqual(WireValues.valuesOf(out.bytes, 0, out.length), [a, undefined, b, null, c])
   })
 })

@@ -94,6 +94,7 @@ fiber.addObserver((exit) => {
   if (Exit.isSuccess(exit)) {
     return Process.stdout.write(`${exit.value.json}\n`, () => Process.exit(exit.value.isGood ? 0 : 1))
   }
+  if (Cause.hasInterruptsOnly(exit.cause)) return Process.exit(130)
   const error = Cause.squash(exit.cause)
   const isUsage = error instanceof TypeError
   Process.stderr.write(

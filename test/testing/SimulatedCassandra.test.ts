@@ -17,6 +17,7 @@ import * as BatchWriter from "../../src/sink/BatchWriter.ts"
 import * as SinkStatement from "../../src/sink/SinkStatement.ts"
 import type { Fault, SimulatedRequest } from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
+import { loggedRows } from "../sink/loggedRows.ts"
 
 const first = (process.env["CASSANDRA_CONTACT_POINTS"] ?? "127.0.0.1").split(",")[0]!.trim()
 const port = process.env["CASSANDRA_PORT"] ?? "9042"
@@ -645,13 +646,11 @@ describe("the library on it", () => {
       yield* tables(cluster.session(), 3)
       const text = encoder({ code: 13 })
       const int = encoder({ code: 9 })
-      const rows = Array.from({ length: 40 }, (_, i) => ({
+      const rows = loggedRows(Array.from({ length: 40 }, (_, i) => ({
         timestamp: 1000 + i,
         place: i,
-        statement: 0,
-        values: [text(`p${i % 4}`), int(i), text(`row ${i}`)],
-        bytes: 100
-      }))
+        values: [text(`p${i % 4}`), int(i), text(`row ${i}`)]
+      })))
       yield* Effect.gen(function*() {
         const statement = yield* SinkStatement.make(insertRow)
         const writer = yield* BatchWriter.make(statement, { sendRetry: atOnce })

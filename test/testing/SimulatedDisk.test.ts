@@ -7,6 +7,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { Manifest, SegmentHandle } from "../../src/checkpoint/Manifest.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
+import { FrameWriter } from "../../src/state/RowFrame.ts"
 import type { StateBackend } from "../../src/state/StateBackend.ts"
 import type { CrashMode, DiskFault, DiskOperation } from "../../src/testing/SimulatedDisk.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
@@ -658,9 +659,11 @@ const writeSegment = Effect.fnUntraced(function*(
   const writer = yield* backend.createSegment(header)
   const rows: Array<Buffer> = []
   for (let i = 0; i < blocks; i++) {
-    const bytes = Buffer.alloc(150 + i * 130, `${checkpointId}.${i} `)
-    rows.push(bytes)
-    yield* writer.append({ bytes, rows: 1 }, i, i)
+    const frames = new FrameWriter()
+    frames.add(i, 0, [Buffer.alloc(120 + i * 130, `${checkpointId}.${i} `)])
+    const encoded = frames.take()
+    rows.push(Buffer.from(encoded.bytes))
+    yield* writer.append(encoded, i, i)
   }
   const handle = yield* writer.seal(checkpointId)
   promises.rows.set(handle.name, Buffer.concat(rows))

@@ -1,10 +1,15 @@
 /**
- * The one place that reaches into `cassandra-driver` for what is not part of the driver's typed surface: its encoder, and
- * how it reads the replication of keyspaces.
+ * The one place that reaches into `cassandra-driver` for what is not part of the driver's typed surface: its encoder, how
+ * it reads the replication of keyspaces, and how it sends a request.
  */
-import type { Client } from "cassandra-driver"
+import type { Client, QueryOptions, types } from "cassandra-driver"
 // @ts-expect-error: the driver ships no types for this file
 import DriverEncoder from "cassandra-driver/lib/encoder.js"
+// @ts-expect-error: the driver ships no types for this file
+import DriverExecutionOptions from "cassandra-driver/lib/execution-options.js"
+// @ts-expect-error: the driver ships no types for this file
+import DriverRequestHandler from "cassandra-driver/lib/request-handler.js"
+import type { PreparedMeta } from "./preparedStatement.ts"
 
 /** @internal */
 export interface DriverType {
@@ -75,3 +80,79 @@ export const readReplication = (client: Client): Client => {
   })
   return client
 }
+
+/** @internal */
+export interface DriverRequest {
+  /** Bytes of the body; known when it was written. */
+  length: number
+  /** The frame. */
+  readonly write: (encoder: { readonly protocolVersion: number }, streamId: number) => Buffer
+  readonly clone: () => DriverRequest
+}
+
+/** @internal */
+export interface DriverExecution {
+  readonly getConsistency: () => number
+  readonly getKeyspace: () => string | undefined
+  readonly setKeyspace: (keyspace: string) => void
+  readonly setRoutingIndexes: (indexes: ReadonlyArray<number>) => void
+}
+
+interface SendingClient {
+  readonly keyspace?: string | null
+  readonly metadata: {
+    readonly getPreparedInfo: (
+      keyspace: unknown,
+      cql: string
+    ) => { readonly queryId?: Buffer; readonly meta?: PreparedMeta }
+  }
+  readonly _getEncoder: () => {
+    readonly setRoutingKeyFromMeta: (
+      meta: PreparedMeta,
+      params: ReadonlyArray<unknown>,
+      execution: DriverExecution
+    ) => void
+  }
+}
+
+const sending = (client: Client): SendingClient => client as unknown as SendingClient
+
+/**
+ * What is known of a statement; no `queryId` if it was not prepared.
+ *
+ * @internal
+ */
+export const preparedInfo = (
+  client: Client,
+  cql: string
+): { readonly queryId?: Buffer; readonly meta?: PreparedMeta } => {
+  const { keyspace, metadata } = sending(client)
+  return metadata.getPreparedInfo(keyspace, cql)
+}
+
+/**
+ * Options of a request in the driver's own form, with the routing of a prepared statement's `params`.
+ *
+ * @internal
+ */
+export const makeExecution = (
+  client: Client,
+  options: QueryOptions,
+  meta: PreparedMeta,
+  params: () => ReadonlyArray<unknown>
+): DriverExecution => {
+  const execution: DriverExecution = DriverExecutionOptions.DefaultExecutionOptions.create(options, client)
+  if (!execution.getKeyspace() && meta.keyspace !== undefined) execution.setKeyspace(meta.keyspace)
+  if (meta.partitionKeys !== undefined && meta.partitionKeys.length > 0) {
+    execution.setRoutingIndexes(meta.partitionKeys)
+    sending(client)._getEncoder().setRoutingKeyFromMeta(meta, params(), execution)
+  }
+  return execution
+}
+
+/** @internal */
+export const sendRequest = (
+  client: Client,
+  request: DriverRequest,
+  execution: DriverExecution
+): Promise<types.ResultSet> => DriverRequestHandler.send(request, execution, client)

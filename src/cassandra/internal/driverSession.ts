@@ -22,6 +22,7 @@ import {
   toResult,
   toRows
 } from "./driverData.ts"
+import { sendEncodedBatch } from "./encodedBatch.ts"
 import { makeInFlight } from "./inFlight.ts"
 import type { PreparedMeta } from "./preparedStatement.ts"
 import {
@@ -243,6 +244,19 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       return Effect.map(run("batch", request, () => sendBatch(client, statements, driverOptions)), toResult)
     })
 
+  const batchEncoded: Session["batchEncoded"] = (batch, options) =>
+    Effect.suspend(() => {
+      if (batch.rows.length === 0) return Effect.void
+      const driverOptions = toDriverOptions({ ...options, idempotent: true }, true, false)
+      const request: Request = {
+        statements: [{ cql: batch.cql, params: undefined }],
+        options: driverOptions,
+        consistency: options?.consistency,
+        trace: false
+      }
+      return Effect.asVoid(run("batch", request, () => sendEncodedBatch(client, batch, driverOptions)))
+    })
+
   const table: Session["table"] = (keyspace, name) =>
     Effect.map(
       query(selectColumns, [keyspace, name], { idempotent: true }),
@@ -313,6 +327,7 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       stream,
       prepare,
       batch,
+      batchEncoded,
       table,
       clusterInfo
     },

@@ -10,6 +10,7 @@ import DriverPrepareHandler from "cassandra-driver/lib/prepare-handler.js"
 import type { PreparedStatement } from "../CassandraSession.ts"
 import type { CqlType } from "../CqlValue.ts"
 import { encoder, typeName } from "../CqlValue.ts"
+import { preparedInfo } from "./driverInternals.ts"
 
 /** @internal */
 export interface PreparedMeta {
@@ -22,14 +23,8 @@ export interface PreparedMeta {
   readonly table?: string
 }
 
-interface PreparedInfo {
-  readonly queryId?: Buffer
-  readonly meta?: PreparedMeta
-}
-
 interface DriverClient {
   readonly keyspace?: string | null
-  readonly metadata: { readonly getPreparedInfo: (keyspace: unknown, cql: string) => PreparedInfo }
   readonly profileManager: { readonly getDefaultLoadBalancing: () => unknown }
 }
 
@@ -50,8 +45,7 @@ const internals = (client: Client): DriverClient => client as unknown as DriverC
  * @internal
  */
 export const preparedMeta = (client: Client, cql: string): PreparedMeta | undefined => {
-  const driver = internals(client)
-  const info = driver.metadata.getPreparedInfo(driver.keyspace, cql)
+  const info = preparedInfo(client, cql)
   return info.queryId === undefined ? undefined : info.meta
 }
 

@@ -136,6 +136,7 @@ export const watchedSession = (
     prepare: (cql) => watch(session.prepare(cql), { kind: "prepare", cql }),
     table: (keyspace, name) => watch(session.table(keyspace, name), { kind: "table", cql: null }),
     clusterInfo: watch(session.clusterInfo, { kind: "clusterInfo", cql: null }),
+    batchEncoded: (rows, options) => watch(session.batchEncoded(rows, options), { kind: "batch", cql: rows.cql }),
     batch: (statements, options) => {
       const cql = statements[0]?.cql ?? null
       const isConditional = cql !== null && / IF /i.test(cql)

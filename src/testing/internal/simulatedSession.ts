@@ -18,6 +18,7 @@ import type {
   Row,
   Session
 } from "../../cassandra/CassandraSession.ts"
+import { toStatements } from "../../cassandra/EncodedRows.ts"
 import { byKind, emptyResult, toColumn } from "../../cassandra/internal/driverData.ts"
 import type { PreparedMeta } from "../../cassandra/internal/preparedStatement.ts"
 import { areBound, bind } from "../../cassandra/internal/preparedStatement.ts"
@@ -287,6 +288,8 @@ export const makeSession = (data: Data, network: Network, process: Process, opti
         )),
     prepare,
     batch,
+    batchEncoded: (rows, options_) =>
+      Effect.asVoid(batch(toStatements(rows), { ...options_, logged: false, idempotent: true })),
     table: (keyspace, name) =>
       Effect.map(
         query(selectColumns, [keyspace, name]),

@@ -1,0 +1,52 @@
+/**
+ * Rows of one statement that are encoded already, as they lie in a log: what a batch of them needs is copied once, from
+ * there to the request.
+ *
+ * @since 0.1.0
+ */
+import { valuesOf, writeInt64 } from "../wire/WireValues.ts"
+import type { BatchStatement } from "./CassandraSession.ts"
+
+/**
+ * The values of a row, in the order of the statement's markers but without its timestamp: bytes `from` (in) to `to` (out)
+ * of `bytes`, each value as `WireValues` tells.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EncodedRow {
+  readonly bytes: Buffer
+  readonly from: number
+  readonly to: number
+  /** Write timestamp, microseconds since 1970. */
+  readonly timestamp: number
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface EncodedRows {
+  /** With a marker for the timestamp (`USING TIMESTAMP ?`). */
+  readonly cql: string
+  /** Which of the markers that is. */
+  readonly timestampIndex: number
+  /** Markers besides it, and so values of each row. */
+  readonly valueCount: number
+  readonly rows: ReadonlyArray<EncodedRow>
+}
+
+/**
+ * The same as statements with parameters, for a session that has no shorter way.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const toStatements = ({ cql, rows, timestampIndex }: EncodedRows): Array<BatchStatement> =>
+  rows.map((row) => {
+    const params: Array<unknown> = valuesOf(row.bytes, row.from, row.to)
+    const timestamp = Buffer.allocUnsafe(8)
+    writeInt64(timestamp, row.timestamp, 0)
+    params.splice(timestampIndex, 0, timestamp)
+    return { cql, params }
+  })
