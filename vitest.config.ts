@@ -4,7 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/globalSetup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000
+    // Not about speed: only a test that hangs meets these, on however slow and busy a machine.
+    testTimeout: 240_000,
+    hookTimeout: 240_000
   }
 })
