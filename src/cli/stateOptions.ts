@@ -1,0 +1,64 @@
+/**
+ * The flags of the verbs that look at the state of a job, or change it by hand.
+ *
+ * @since 0.1.0
+ */
+import type * as Command from "effect/cli/Command"
+import * as Flag from "./flag.ts"
+import * as Options from "./options.ts"
+
+/** What says whose state. The directory itself tells the job, so its name is only needed to find the directory. */
+const job = {
+  state: Flag.optional(
+    "state",
+    Flag.text("directory"),
+    "The state directory (default: .effect-cassandra/<job>-<uid>)"
+  ),
+  job: Flag.optional("job", Options.jobIds, "Name of the job (default: the directory tells it)"),
+  uid: Flag.optional("uid", Flag.text("name"), "Name of the sink in the job (default: the directory tells it)")
+} satisfies Command.Command.Config
+
+/** What reaches the ledger, written as for load. */
+const ledger = {
+  contactPoints: Options.load.contactPoints,
+  port: Options.load.port,
+  localDc: Options.load.localDc,
+  username: Options.load.username,
+  checkpointKeyspace: Flag.withDefault(
+    "checkpoint-keyspace",
+    Options.keyspaces,
+    "flink_auxiliary",
+    "Keyspace of the ledger"
+  ),
+  checkpointContactPoints: Options.load.checkpointContactPoints,
+  checkpointLocalDc: Options.load.checkpointLocalDc
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type JobOptions = Command.Command.Config.Infer<typeof job>
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type LedgerOptions = Command.Command.Config.Infer<typeof ledger>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const inspect = {
+  ...job,
+  verify: Flag.toggle("verify", "Read every segment, and check every byte of it as a restart would"),
+  ...ledger,
+  json: Flag.toggle("json", "Print all of it as one line of JSON on stdout")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type InspectOptions = Command.Command.Config.Infer<typeof inspect>
