@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import Process from "node:process"
 import { check } from "./check.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
+import { exportRows } from "./exportRows.ts"
 import { inspect } from "./inspect.ts"
 import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
@@ -33,7 +34,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect])
+  Command.withSubcommands([load, check, verify, inspect, exportRows])
 )
 
 /** The flags, begun anew where a group begins. */

@@ -62,3 +62,19 @@ export const inspect = {
  * @since 0.1.0
  */
 export type InspectOptions = Command.Command.Config.Infer<typeof inspect>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const exportRows = {
+  ...job,
+  segment: Flag.optional("segment", Flag.text("name"), "The segment, as inspect names it (or give --checkpoint)"),
+  checkpoint: Flag.optional("checkpoint", Flag.count(0), "All segments of this checkpoint (or give --segment)")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ExportOptions = Command.Command.Config.Infer<typeof exportRows>
