@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import Process from "node:process"
 import { check } from "./check.ts"
+import { commit, skip } from "./commit.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
 import { exportRows } from "./exportRows.ts"
 import { inspect } from "./inspect.ts"
@@ -34,7 +35,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect, exportRows])
+  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip])
 )
 
 /** The flags, begun anew where a group begins. */

@@ -118,12 +118,6 @@ const otherFiles = ({ segments, state }: Found) => {
   return [...state.files].filter(([name]) => !named.has(name)).toSorted(([a], [b]) => a < b ? -1 : 1)
 }
 
-const describeOwner = ({ owner }: StateDirectory.StateDirectory): string =>
-  owner === null
-    ? "no process"
-    : `process ${owner.pid} on ${owner.host} since ${time(owner.since)}` +
-      (owner.isAlive === true ? "" : owner.isAlive === false ? ", which is gone" : ", which can't be seen from here")
-
 const describeLedger = (ledger: Ledger): string =>
   `${ledger.describe}: ` + (ledger.epoch === null
     ? "knows nothing of this job"
@@ -136,7 +130,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
   return [
     ["job", `${state.jobId} (uid ${state.uid})`],
-    ["state", `${state.directory}, held by ${describeOwner(state)}`],
+    ["state", `${state.directory}, held by ${State.describeOwner(state)}`],
     [
       "checkpoint",
       newest === null ? "none" : `${newest.checkpointId} of epoch ${newest.epoch}, ` +

@@ -11,8 +11,11 @@ import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { CheckFailed } from "./checks.ts"
+import { exitCodes } from "./exitCode.ts"
+import { Exit, printable } from "./report.ts"
 import * as Settings from "./settings.ts"
-import type { JobOptions, LedgerOptions } from "./stateOptions.ts"
+import type { ChangeOptions, JobOptions, LedgerOptions } from "./stateOptions.ts"
+import { StatusLine } from "./StatusLine.ts"
 
 /**
  * The state directory as it lies there. That there is none is a failure.
@@ -76,3 +79,35 @@ export const readLedger = (
   { jobId, uid }: StateDirectory.StateDirectory,
   { checkpointKeyspace }: LedgerOptions
 ) => CassandraCommitter.readLedger(session, { jobId, uid, keyspace: checkpointKeyspace })
+
+/**
+ * @category formatting
+ * @since 0.1.0
+ */
+export const describeOwner = ({ owner }: StateDirectory.StateDirectory): string =>
+  owner === null
+    ? "no process"
+    : `process ${owner.pid} on ${owner.host} since ${new Date(owner.since).toISOString()}` +
+      (owner.isAlive === true ? "" : owner.isAlive === false ? ", which is gone" : ", which can't be seen from here")
+
+/**
+ * Says what becomes of a process that works on the job, and goes on only with `--yes`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const confirm = Effect.fnUntraced(function*(
+  { takeOver, yes }: ChangeOptions,
+  state: StateDirectory.StateDirectory
+) {
+  const line = yield* StatusLine
+  const { owner } = state
+  const running = owner === null || owner.isAlive === false
+    ? "Nobody is seen to work on the job here; a process elsewhere"
+    : `The directory is held by ${describeOwner(state)}: ` +
+      (owner.isAlive === true && !takeOver ? "stop it, or add --take-over. It" : "it")
+  line.print(printable(`${running} is fenced: it can commit nothing more, and ends with exit code 6.`))
+  if (yes) return
+  line.print("Nothing was done. Add --yes to do it.")
+  return yield* new Exit({ code: exitCodes.usage })
+})

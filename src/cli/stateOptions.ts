@@ -78,3 +78,59 @@ export const exportRows = {
  * @since 0.1.0
  */
 export type ExportOptions = Command.Command.Config.Infer<typeof exportRows>
+
+/** What a verb needs that changes something. */
+const change = {
+  takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
+  yes: Flag.toggle("yes", "Do it; without this, only say what would be done")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ChangeOptions = Command.Command.Config.Infer<typeof change>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const commit = {
+  ...job,
+  checkpoint: Flag.required("checkpoint", Flag.count(0), "Id of the oldest pending checkpoint"),
+  ...change,
+  ...ledger
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type CommitOptions = Command.Command.Config.Infer<typeof commit>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const skip = {
+  ...commit,
+  to: Flag.required("to", Flag.text("file"), "A new file, to which the rows are exported")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type SkipOptions = Command.Command.Config.Infer<typeof skip>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const repair = { ...job, ...change, ...ledger } satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type RepairOptions = Command.Command.Config.Infer<typeof repair>

@@ -3,6 +3,7 @@
  * recovery stops at the first damage.
  */
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Zlib from "node:zlib"
 import type { SegmentHandle } from "../../checkpoint/Manifest.ts"
 import type { LoggedRow } from "../RowFrame.ts"
@@ -14,12 +15,18 @@ export interface SegmentScan {
   readonly damage: ReadonlyArray<Damage>
   /** How far the file is as it was sealed, with the rows up to there and their running CRC; null without a header. */
   readonly whole: { readonly bytes: number; readonly rows: number; readonly crc: number } | null
-  /** Place of the last row that is still whole before the first damage, and of the last one in the file. */
+  /** Null where it can't be read. */
+  readonly header: WalFormat.SegmentHeader | null
+  /** The blocks up to the first damage. */
+  readonly blocks: ReadonlyArray<{ readonly payload: Buffer; readonly rows: number }>
+  /** The last row before the first damage, and the last whole one in the file. */
   readonly lastBefore: LoggedRow | null
   readonly lastOfAll: LoggedRow | null
   /** Whether the file's last block is whole, so that `lastOfAll` is the last row there ever was. */
   readonly isEndWhole: boolean
 }
+
+const decodeHeader = Schema.decodeUnknownResult(WalFormat.SegmentHeader)
 
 /** The rows of a block whose checksum held. */
 const rowsOf = (payload: Buffer, offset: number): Result.Result<ReadonlyArray<LoggedRow>, Damage> => {
@@ -36,11 +43,15 @@ const rowsOf = (payload: Buffer, offset: number): Result.Result<ReadonlyArray<Lo
  */
 export const scanSegment = (bytes: Buffer, handle: SegmentHandle): SegmentScan => {
   const damage: Array<Damage> = []
-  const nothing = { whole: null, lastBefore: null, lastOfAll: null, isEndWhole: false }
+  const nothing = { whole: null, header: null, blocks: [], lastBefore: null, lastOfAll: null, isEndWhole: false }
   const length = WalFormat.decodePreamble("segment", bytes)
   if (Result.isFailure(length)) return { ...nothing, damage: [length.failure] }
-  const header = WalFormat.decodeJson("segment", bytes)
-  if (Result.isFailure(header)) damage.push(header.failure)
+  const json = WalFormat.decodeJson("segment", bytes)
+  const header = Result.isFailure(json) ? null : Result.getOrNull(decodeHeader(json.success))
+  if (header === null) {
+    damage.push(Result.isFailure(json) ? json.failure : { offset: WalFormat.preambleBytes, detail: "it is no header" })
+  }
+  const blocks: Array<{ readonly payload: Buffer; readonly rows: number }> = []
   let at = WalFormat.preambleBytes + length.success
   let crcs: ReadonlyArray<number> = [0]
   let rows = 0
@@ -82,6 +93,7 @@ export const scanSegment = (bytes: Buffer, handle: SegmentHandle): SegmentScan =
     if (damage.length > 0) continue
     lastBefore = last
     whole = { bytes: end, rows, crc }
+    if (Result.isSuccess(block)) blocks.push(block.success!)
   }
   if (damage.length === 0 && (bytes.length !== handle.bytes || whole.crc !== handle.crc || rows !== handle.rows)) {
     damage.push({
@@ -92,7 +104,9 @@ export const scanSegment = (bytes: Buffer, handle: SegmentHandle): SegmentScan =
   }
   return {
     damage,
-    whole: Result.isFailure(header) ? null : whole,
+    whole: header === null ? null : whole,
+    header,
+    blocks,
     lastBefore,
     lastOfAll,
     isEndWhole: isEndWhole && bytes.length === handle.bytes
