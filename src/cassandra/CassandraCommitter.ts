@@ -142,6 +142,69 @@ const untilHeardOf = <A>(self: Effect.Effect<A, CassandraError>): Effect.Effect<
   })
 
 /**
+ * What the ledger says, for people: nothing is claimed by reading it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ledger {
+  /** Its place, for messages. */
+  readonly describe: string
+  /** Null if the job has never claimed one. */
+  readonly epoch: number | null
+  readonly publishedCheckpointId: number
+  readonly maxTimestamp: number
+  /** By subtask: everything up to this checkpoint is in. */
+  readonly committed: ReadonlyMap<number, number>
+}
+
+const selectRows = (table: string) => `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
+
+const toRows = (rows: ReadonlyArray<{ readonly [column: string]: unknown }>): Rows =>
+  new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
+
+const committedOf = (rows: Rows): ReadonlyMap<number, number> => new Map([...rows].filter(([row]) => row >= 0))
+
+/**
+ * Reads the ledger as it is. Nothing is claimed and nothing is made; where there is no table, its epoch is null.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const readLedger = Effect.fnUntraced(function*(
+  session: Session,
+  options: Pick<CassandraCommitterOptions, "jobId" | "uid" | "keyspace" | "serialConsistency">
+): Effect.fn.Return<Ledger, CommitterError | CommitterOptionError> {
+  const invalid = check(options)
+  if (invalid !== null) return yield* invalid
+  const keyspace = options.keyspace ?? defaultKeyspace
+  const name = `checkpoints_${options.jobId}`
+  const describe = `${keyspace}.${name} at ${session.describe}`
+  const found = yield* Effect.gen(function*() {
+    if ((yield* session.table(keyspace, name)) === null) return []
+    return yield* session.query(selectRows(`${keyspace}.${name}`), [options.uid], {
+      consistency: options.serialConsistency ?? "SERIAL"
+    })
+  }).pipe(Effect.mapError((cause) =>
+    new CommitterError({
+      ledger: describe,
+      operation: "read the ledger",
+      detail: cause.message,
+      isRetryable: cause.isRetryable,
+      cause
+    })
+  ))
+  const rows = toRows(found)
+  return {
+    describe,
+    epoch: rows.get(epochRow) ?? null,
+    publishedCheckpointId: rows.get(publishedRow) ?? 0,
+    maxTimestamp: rows.get(timestampRow) ?? 0,
+    committed: committedOf(rows)
+  }
+})
+
+/**
  * A committer over `session`, which may be of another cluster than the data's. The cache is cleared when the Scope
  * closes.
  *
@@ -205,7 +268,7 @@ export const make = Effect.fnUntraced(function*(
 
   // Who makes his table by hand, and has not, wants to know at once.
   const onTable: typeof untilHeardOf = options.create === false ? Function.identity : untilHeardOf
-  const select = `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
+  const select = selectRows(table)
   const insert = `INSERT INTO ${table} (sink_id, sub_id, checkpoint_id) VALUES (?, ?, ?) IF NOT EXISTS`
   const advance = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id < ?`
   const replace = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id = ?`
@@ -222,7 +285,7 @@ export const make = Effect.fnUntraced(function*(
     consistency: serialConsistency
   }).pipe(
     onTable,
-    Effect.map((rows) => new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))),
+    Effect.map(toRows),
     Effect.tap((rows) => Ref.set(cache, rows)),
     Effect.mapError(failed("read the ledger"))
   )
@@ -296,7 +359,7 @@ export const make = Effect.fnUntraced(function*(
       epoch,
       publishedCheckpointId: rows.get(publishedRow) ?? 0,
       maxTimestamp: rows.get(timestampRow) ?? 0,
-      ledger: new Map([...rows].filter(([row]) => row >= 0))
+      ledger: committedOf(rows)
     }
   })
 

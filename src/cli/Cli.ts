@@ -16,10 +16,14 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import Process from "node:process"
 import { check } from "./check.ts"
+import { commit, skip } from "./commit.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
+import { exportRows } from "./exportRows.ts"
+import { inspect } from "./inspect.ts"
 import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
 import * as Options from "./options.ts"
+import { repair } from "./repair.ts"
 import { describeDefect } from "./report.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
@@ -32,7 +36,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify])
+  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair])
 )
 
 /** The flags, begun anew where a group begins. */

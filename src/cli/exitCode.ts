@@ -11,6 +11,7 @@ import type { CommitterOptionError } from "../cassandra/CassandraCommitter.ts"
 import type { JobError } from "../job/Job.ts"
 import type { MetricsServerError } from "../observability/MetricsServer.ts"
 import type { OtlpExportError } from "../observability/OtlpExport.ts"
+import type { NotOldest } from "../sink/ManualCommit.ts"
 import type { SourceError } from "../source/SourceError.ts"
 import type { CheckFailed } from "./checks.ts"
 import type { FieldsRefused } from "./statement.ts"
@@ -56,7 +57,7 @@ export class Interrupted extends Schema.TaggedError<Interrupted>("effect-cassand
 }
 
 /**
- * Everything `load` fails with.
+ * Everything the verbs fail with.
  *
  * @category errors
  * @since 0.1.0
@@ -67,6 +68,7 @@ export type LoadError =
   | CommitterOptionError
   | CheckFailed
   | FieldsRefused
+  | NotOldest
   | MetricsServerError
   | OtlpExportError
   | Interrupted
@@ -113,6 +115,7 @@ export const verdict = (error: LoadError): Verdict => {
       return { code: badRecords, resumes: "after-fix" }
     case "CheckFailed":
     case "FieldsRefused":
+    case "NotOldest":
     case "StatementRefused":
       return { code: fatal, resumes: "no" }
     case "CassandraError":

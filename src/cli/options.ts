@@ -8,12 +8,21 @@ import type * as Command from "effect/cli/Command"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
 import * as Flag from "./flag.ts"
 
-const jobIds = Flag.text(
+/**
+ * @category kinds
+ * @since 0.1.0
+ */
+export const jobIds = Flag.text(
   "name",
   /^[a-z0-9_]{1,36}$/,
   "1 to 36 lower case letters, digits and underscores (it becomes part of a table's name)"
 )
-const keyspaces = Flag.text(
+
+/**
+ * @category kinds
+ * @since 0.1.0
+ */
+export const keyspaces = Flag.text(
   "keyspace",
   /^[a-z][a-z0-9_]{0,47}$/,
   "1 to 48 lower case letters, digits and underscores, beginning with a letter"

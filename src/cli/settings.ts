@@ -25,7 +25,7 @@ const usage = (message: string) => new CliError.ValidationError({ message })
  * @category combinators
  * @since 0.1.0
  */
-export const stateDirectory = ({ job, state, uid }: LoadOptions): string =>
+export const stateDirectory = ({ job, state, uid }: Pick<LoadOptions, "job" | "state" | "uid">): string =>
   state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
 
 /**
@@ -182,7 +182,7 @@ export const session = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const checkpointSession = (
-  options: LoadOptions,
+  options: Pick<LoadOptions, "checkpointContactPoints" | "checkpointLocalDc">,
   data: CassandraConfig.CassandraSessionOptions
 ): CassandraConfig.CassandraSessionOptions => ({
   ...data,

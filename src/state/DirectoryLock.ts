@@ -20,7 +20,7 @@ import * as Os from "node:os"
 import * as Process from "node:process"
 import { ioError } from "./internal/files.ts"
 import { StateUnusable } from "./WalError.ts"
-import type { WalError } from "./WalError.ts"
+import type { StateIoError, WalError } from "./WalError.ts"
 
 /**
  * A process as a lock names it. `started` tells a process from a later one with the same pid.
@@ -99,6 +99,44 @@ const lockNumber = (name: string): number => {
   return match ? Number(match[1]) : 0
 }
 
+const highestLock = (fs: FileSystem.FileSystem, directory: string): Effect.Effect<number, StateIoError> =>
+  Effect.map(
+    ioError("list", directory)(fs.readDirectory(directory)),
+    (names) => names.reduce((n, name) => Math.max(n, lockNumber(name)), 0)
+  )
+
+const readLock = (fs: FileSystem.FileSystem, path: string) =>
+  Effect.map(Effect.option(fs.readFileString(path)), Option.flatMap(decodeLock))
+
+/**
+ * Who has a directory. Whether a process of another host lives can't be seen from here: null.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Holder extends ProcessIdentity {
+  /** Milliseconds since 1970. */
+  readonly since: number
+  readonly isAlive: boolean | null
+}
+
+/**
+ * The process whose lock was not released, null if there is none. Only looks.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const holder = Effect.fnUntraced(function*(
+  directory: string
+): Effect.fn.Return<Holder | null, WalError, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const { isAlive, self } = yield* ProcessTable
+  const lock = yield* readLock(fs, `${directory}/lock.${yield* highestLock(fs, directory)}`)
+  if (Option.isNone(lock) || lock.value.released) return null
+  const { released: _, ...identity } = lock.value
+  return { ...identity, isAlive: identity.host === self.host ? isAlive(identity) : null }
+})
+
 /**
  * Holds `directory` (which must exist) until the Scope closes. `takeOver` ignores a living holder on purpose: it will
  * be fenced by the epoch at its next commit.
@@ -113,11 +151,8 @@ export const acquire = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   const processes = yield* ProcessTable
   const path = (n: number) => `${directory}/lock.${n}`
-  const highest = Effect.map(
-    ioError("list", directory)(fs.readDirectory(directory)),
-    (names) => names.reduce((n, name) => Math.max(n, lockNumber(name)), 0)
-  )
-  const read = (n: number) => Effect.map(Effect.option(fs.readFileString(path(n))), Option.flatMap(decodeLock))
+  const highest = highestLock(fs, directory)
+  const read = (n: number) => readLock(fs, path(n))
   const locked = (n: number, holder: ProcessIdentity | null, since: number) =>
     new StateUnusable({
       path: path(n),

@@ -16,17 +16,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { Manifest, newestFirst } from "../checkpoint/Manifest.ts"
 import * as DirectoryLock from "./DirectoryLock.ts"
 import { ioError, makeDirectory, syncDirectory, writeDurably } from "./internal/files.ts"
+import { encodeJobFile, readJobFile, sameJob } from "./internal/jobFile.ts"
+import { listManifests, readManifest } from "./internal/manifestReader.ts"
 import { openSegment } from "./internal/segmentReader.ts"
 import type { SegmentWriter, Sweep } from "./StateBackend.ts"
 import { StateBackend } from "./StateBackend.ts"
 import type { WalError } from "./WalError.ts"
-import { StateCorrupt, StateIoError, StateUnusable } from "./WalError.ts"
+import { StateIoError } from "./WalError.ts"
 import * as WalFormat from "./WalFormat.ts"
 
 /**
@@ -46,9 +45,6 @@ export interface FileStateBackendOptions {
   readonly takeOver?: boolean | undefined
 }
 
-const JobFile = Schema.fromJsonString(Schema.Struct({ format: Schema.Int, jobId: Schema.String, uid: Schema.String }))
-const decodeManifest = Schema.decodeUnknownResult(Manifest)
-const manifestName = /^e(\d+)-c(\d+)\.manifest$/
 const epochOf = (name: string): number => Number(/^e(\d+)-/.exec(name)?.[1] ?? 0)
 
 /**
@@ -154,32 +150,7 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const listManifests = Effect.map(
-    ioError("list", checkpoints)(fs.readDirectory(checkpoints)),
-    (names) =>
-      names.flatMap((name) => {
-        const match = manifestName.exec(name)
-        return match ? [{ name, epoch: Number(match[1]), checkpointId: Number(match[2]) }] : []
-      }).toSorted(newestFirst)
-  )
-
-  const readManifest = Effect.fnUntraced(function*(
-    name: string,
-    checkpointId: number
-  ): Effect.fn.Return<Manifest, WalError> {
-    const path = `${checkpoints}/${name}`
-    const bytes = Buffer.from(yield* ioError("read", path)(fs.readFile(path)))
-    const corrupt = (offset: number, detail: string) => new StateCorrupt({ path, offset, checkpointId, detail })
-    const json = WalFormat.decodeJson("manifest", bytes)
-    if (Result.isFailure(json)) {
-      return yield* json.failure.version === undefined
-        ? corrupt(json.failure.offset, json.failure.detail)
-        : new StateUnusable({ path, reason: "other-version", detail: `${path} has ${json.failure.detail}` })
-    }
-    const manifest = decodeManifest(json.success)
-    if (Result.isFailure(manifest)) return yield* corrupt(WalFormat.preambleBytes, manifest.failure.message)
-    return manifest.success
-  })
+  const manifestsNewestFirst = listManifests(fs, checkpoints)
 
   const removeQuietly = (path: string) =>
     Effect.catch(
@@ -200,23 +171,23 @@ export const make = Effect.fnUntraced(function*(
     completeCheckpoint: Effect.fnUntraced(function*(manifest) {
       const name = `e${manifest.epoch}-c${manifest.checkpointId}.manifest`
       yield* writeDurably(fs, checkpoints, name, WalFormat.encodeJson("manifest", manifest))
-      const manifests = yield* listManifests
+      const manifests = yield* manifestsNewestFirst
       // A newer one is a successor's, and may not be durable yet: nothing goes before what makes it dispensable is there.
       if (manifests[0]?.name !== name) yield* syncDirectory(fs, checkpoints)
       for (const old of manifests.slice(retained)) yield* removeQuietly(`${checkpoints}/${old.name}`)
     }),
     // One that is listed may be removed before it is read, by a process that does not know yet that it is superseded.
     latestCheckpoint: Effect.flatMap(
-      listManifests,
-      ([newest]) => newest === undefined ? Effect.succeed(null) : readManifest(newest.name, newest.checkpointId)
+      manifestsNewestFirst,
+      ([newest]) => newest === undefined ? Effect.succeed(null) : readManifest(fs, checkpoints, newest)
     ).pipe(
       Effect.retry({ times: 3, while: (error) => error._tag === "StateIoError" && error.code === "ENOENT" })
     ),
     sweep: Effect.fnUntraced(function*(keep, epoch) {
       const kept = new Set(keep.map((handle) => handle.name))
-      const manifests = yield* listManifests
-      for (const { checkpointId, name } of manifests.slice(0, retained)) {
-        for (const handle of (yield* readManifest(name, checkpointId)).pending) kept.add(handle.name)
+      const manifests = yield* manifestsNewestFirst
+      for (const manifest of manifests.slice(0, retained)) {
+        for (const handle of (yield* readManifest(fs, checkpoints, manifest)).pending) kept.add(handle.name)
       }
       const swept: { -readonly [key in keyof Sweep]: number } = { segments: 0, manifests: 0, temporary: 0 }
       for (const name of yield* ioError("list", segments)(fs.readDirectory(segments))) {
@@ -247,32 +218,10 @@ const checkJob = Effect.fnUntraced(function*(
   directory: string,
   options: FileStateBackendOptions
 ): Effect.fn.Return<void, WalError> {
-  const path = `${directory}/job.json`
-  if (!(yield* ioError("look at", path)(fs.exists(path)))) {
-    const job = JSON.stringify({ format: WalFormat.formatVersion, jobId: options.jobId, uid: options.uid })
-    return yield* writeDurably(fs, directory, "job.json", Buffer.from(job))
-  }
-  const text = yield* ioError("read", path)(fs.readFileString(path))
-  const job = Schema.decodeUnknownOption(JobFile)(text)
-  if (job._tag === "None") {
-    return yield* new StateCorrupt({ path, offset: 0, checkpointId: null, detail: "it is not what names a job" })
-  }
-  if (job.value.format !== WalFormat.formatVersion) {
-    return yield* new StateUnusable({
-      path,
-      reason: "other-version",
-      detail: `${directory} has format version ${job.value.format}, this program reads ${WalFormat.formatVersion}.`
-    })
-  }
-  if (job.value.jobId !== options.jobId || job.value.uid !== options.uid) {
-    return yield* new StateUnusable({
-      path,
-      reason: "other-job",
-      detail: `The state directory ${directory} belongs to job '${job.value.jobId}' (uid '${job.value.uid}'), not to ` +
-        `job '${options.jobId}' (uid '${options.uid}'). Give this job a directory of its own with --state, or go on ` +
-        `under the job's own names.`
-    })
-  }
+  const found = yield* readJobFile(fs, directory)
+  yield* found === null
+    ? writeDurably(fs, directory, "job.json", encodeJobFile(options))
+    : sameJob(directory, found, options)
 })
 
 /**

@@ -50,8 +50,9 @@ export class StateCorrupt extends Schema.TaggedError<StateCorrupt>("effect-cassa
   override get message(): string {
     const checkpoint = this.checkpointId === null ? "" : ` of checkpoint ${this.checkpointId}`
     return `${this.path}${checkpoint} is corrupt at byte ${this.offset}: ${this.detail}. Nothing was skipped and ` +
-      `nothing was deleted. Restore the file from a copy; if there is none, move the state directory away and load ` +
-      `the input again from its beginning (the same rows are written again, with newer timestamps).`
+      `nothing was deleted. Restore the file from a copy; if there is none, effect-cassandra repair says what can be ` +
+      `done, or move the state directory away and load the input again from its beginning (the same rows are written ` +
+      `again, with newer timestamps).`
   }
   get isRetryable(): boolean {
     return false

@@ -87,7 +87,11 @@ export const openSegment = Effect.fnUntraced(function*(
         const blocks: Array<SegmentBlock> = []
         while (true) {
           const block = WalFormat.decodeBlock(bytes, at, crc)
-          if (Result.isFailure(block)) return yield* corrupt(base + block.failure.offset, block.failure.detail)
+          if (Result.isFailure(block)) {
+            // What is whole before the damage is handed on first; the next pull comes to it again.
+            if (blocks.length > 0) break
+            return yield* corrupt(base + block.failure.offset, block.failure.detail)
+          }
           if (block.success === null) break
           blocks.push({ payload: block.success.payload, rows: block.success.rows, offset: base + at })
           crc = block.success.crc

@@ -1,0 +1,302 @@
+/**
+ * `effect-cassandra inspect`: the state of a job, as it lies in its directory and as its ledger tells it.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Ledger } from "../cassandra/CassandraCommitter.ts"
+import * as StateDirectory from "../state/StateDirectory.ts"
+import type { LoadError } from "./exitCode.ts"
+import { exitCodes, verdict } from "./exitCode.ts"
+import { withLogLevel } from "./flag.ts"
+import { formatBytes, formatCount, formatTime } from "./Progress.ts"
+import { Exit, printable, report, untilSignal } from "./report.ts"
+import * as State from "./state.ts"
+import type { InspectOptions } from "./stateOptions.ts"
+import * as Options from "./stateOptions.ts"
+import { StatusLine } from "./StatusLine.ts"
+import { table } from "./table.ts"
+
+/** A segment that a checkpoint waits for; `isCommitted` is null where the ledger was not asked. */
+interface Segment {
+  readonly name: string
+  readonly checkpointId: number
+  readonly subtask: number
+  readonly rows: number
+  readonly bytes: number
+  readonly firstTimestamp: number
+  readonly lastTimestamp: number
+  readonly isThere: boolean
+  readonly isCommitted: boolean | null
+  /** Null where it was not read. */
+  readonly isWhole: boolean | null
+}
+
+interface Found {
+  readonly state: StateDirectory.StateDirectory
+  readonly segments: ReadonlyArray<Segment>
+  readonly ledger: Ledger | null
+  readonly ledgerError: LoadError | null
+  readonly damage: ReadonlyArray<StateDirectory.Damage>
+  readonly verified: boolean
+}
+
+const askLedger = (state: StateDirectory.StateDirectory, options: InspectOptions) =>
+  Effect.scoped(Effect.flatMap(
+    State.ledgerSession(options),
+    (session) => State.readLedger(session, state, options)
+  ))
+
+const gather = Effect.fnUntraced(function*(options: InspectOptions) {
+  const state = yield* State.find(options)
+  const damage: Array<StateDirectory.Damage> = []
+  for (const { checkpointId, manifest, path } of state.checkpoints) {
+    if (Result.isSuccess(manifest)) continue
+    const { failure } = manifest
+    const offset = failure._tag === "StateCorrupt" ? failure.offset : 8
+    damage.push({ path, offset, checkpointId, detail: failure.detail })
+  }
+  const whole = new Map<string, boolean>()
+  const handles = StateDirectory.segments(state)
+  for (const handle of options.verify ? handles : []) {
+    const found = yield* StateDirectory.verify(state, handle)
+    if (found === null) continue
+    whole.set(handle.name, found.length === 0)
+    damage.push(...found)
+  }
+  // Asked last: a segment is removed when the ledger has it, so one that is gone by now is known there.
+  const asked = (yield* State.hasContactPoint(options)) ? yield* Effect.result(askLedger(state, options)) : null
+  const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
+  const segments = handles.map((handle): Segment => {
+    const { bytes, checkpointId, firstTimestamp, lastTimestamp, name, rows, subtask } = handle
+    const isCommitted = ledger === null ? null : checkpointId <= (ledger.committed.get(subtask) ?? 0)
+    const size = state.files.get(name)
+    const path = `${state.directory}/segments/${name}`
+    const told = damage.some((one) => one.path === path)
+    if (isCommitted === false && size === undefined) {
+      damage.push({ path, offset: 0, checkpointId, detail: "the file is gone, and its rows are not yet in Cassandra" })
+    } else if (size !== undefined && size !== bytes && !told) {
+      const detail = `it has ${size} bytes, but was sealed with ${bytes}`
+      damage.push({ path, offset: Math.min(size, bytes), checkpointId, detail })
+    }
+    return {
+      name,
+      checkpointId,
+      subtask,
+      rows,
+      bytes,
+      firstTimestamp,
+      lastTimestamp,
+      isThere: size !== undefined,
+      isCommitted,
+      isWhole: whole.get(name) ?? null
+    }
+  })
+  const ledgerError = asked !== null && Result.isFailure(asked) ? asked.failure : null
+  const found: Found = { state, segments, ledger, ledgerError, damage, verified: options.verify }
+  return found
+})
+
+const time = (millis: number): string => new Date(millis).toISOString()
+
+const sum = (segments: ReadonlyArray<Segment>, of: "rows" | "bytes"): number =>
+  segments.reduce((total, segment) => total + segment[of], 0)
+
+/** What the newest checkpoint still waits for, as far as is known. */
+const pendingOf = ({ segments, state }: Found): ReadonlyArray<Segment> => {
+  const names = new Set(StateDirectory.newest(state)?.pending.map(({ name }) => name))
+  return segments.filter(({ isCommitted, name }) => isCommitted !== true && names.has(name))
+}
+
+/** Files that no checkpoint names. */
+const otherFiles = ({ segments, state }: Found) => {
+  const named = new Set(segments.map(({ name }) => name))
+  return [...state.files].filter(([name]) => !named.has(name)).toSorted(([a], [b]) => a < b ? -1 : 1)
+}
+
+const describeLedger = (ledger: Ledger): string =>
+  `${ledger.describe}: ` + (ledger.epoch === null
+    ? "knows nothing of this job"
+    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`)
+
+const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
+  const { ledger, ledgerError, state } = found
+  const newest = StateDirectory.newest(state)
+  const pending = pendingOf(found)
+  const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
+  return [
+    ["job", `${state.jobId} (uid ${state.uid})`],
+    ["state", `${state.directory}, held by ${State.describeOwner(state)}`],
+    [
+      "checkpoint",
+      newest === null ? "none" : `${newest.checkpointId} of epoch ${newest.epoch}, ` +
+        `${formatCount(newest.records)} records read` + (newest.finished ? ", to the end of the input" : "")
+    ],
+    ["position", newest?.position == null ? "the beginning" : JSON.stringify(newest.position)],
+    [
+      "pending",
+      pending.length === 0 ? "nothing" : `${formatCount(sum(pending, "rows"))} rows, ` +
+        `${formatBytes(sum(pending, "bytes"))} in ${pending.length} segment${
+          pending.length === 1 ? "" : "s"
+        }, the oldest ` +
+        `logged ${formatTime((now - oldest / 1000) / 1000)} ago` +
+        (ledger === null ? ", unless the ledger has them" : "")
+    ],
+    [
+      "ledger",
+      ledger !== null
+        ? describeLedger(ledger)
+        : ledgerError !== null
+        ? "could not be read"
+        : "not asked (--contact-points)"
+    ]
+  ]
+}
+
+const segmentState = ({ isCommitted, isThere, isWhole }: Segment): string =>
+  [
+    isCommitted === null ? (isThere ? "logged" : "gone: in Cassandra, or lost") : isCommitted ? "committed" : "pending",
+    !isThere && isCommitted === false ? "LOST" : isWhole === null ? "" : isWhole ? "whole" : "DAMAGED"
+  ].filter((word) => word !== "").join(", ")
+
+const toText = (found: Found, now: number): string => {
+  const { damage, ledger, segments, state, verified } = found
+  const sections = [
+    summaryLines(found, now).map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`).join("\n")
+  ]
+  if (state.checkpoints.length > 0) {
+    sections.push(table(
+      ["CHECKPOINT", "EPOCH", "COMPLETED", "AGE", "RECORDS", "SUBTASKS", "SEGMENTS", "ROWS", "BYTES", "STATE"],
+      state.checkpoints.map(({ checkpointId, epoch, manifest }) => {
+        const ids = [String(checkpointId), String(epoch)]
+        if (Result.isFailure(manifest)) return ids.concat(["-", "-", "-", "-", "-", "-", "-", "DAMAGED"])
+        const { completedAt, finished, parallelism, pending, records } = manifest.success
+        return ids.concat([
+          time(completedAt),
+          formatTime((now - completedAt) / 1000),
+          formatCount(records),
+          String(parallelism),
+          String(pending.length),
+          formatCount(pending.reduce((rows, handle) => rows + handle.rows, 0)),
+          formatCount(pending.reduce((bytes, handle) => bytes + handle.bytes, 0)),
+          finished ? "whole, the last" : "whole"
+        ])
+      })
+    ))
+  }
+  if (segments.length > 0) {
+    sections.push(table(
+      ["SEGMENT", "CHECKPOINT", "SUBTASK", "ROWS", "BYTES", "LOGGED", "STATE"],
+      segments.map((segment) => [
+        segment.name,
+        String(segment.checkpointId),
+        String(segment.subtask),
+        formatCount(segment.rows),
+        formatCount(segment.bytes),
+        time(Math.floor(segment.firstTimestamp / 1000)),
+        segmentState(segment)
+      ])
+    ))
+  }
+  const others = otherFiles(found)
+  if (others.length > 0) {
+    sections.push(table(
+      ["OTHER FILE", "BYTES", "STATE"],
+      others.map(([name, bytes]) => [name, formatCount(bytes), "of no checkpoint: being written, or left behind"])
+    ))
+  }
+  if (ledger !== null && ledger.committed.size > 0) {
+    sections.push(table(
+      ["LEDGER: SUBTASK", "COMMITTED UP TO"],
+      [...ledger.committed].toSorted(([a], [b]) => a - b).map(([subtask, id]) => [String(subtask), String(id)])
+    ))
+  }
+  sections.push(
+    damage.length > 0
+      ? table(
+        ["DAMAGE", "BYTE", "CHECKPOINT", "WHAT"],
+        damage.map((one) => [one.path, String(one.offset), String(one.checkpointId ?? "-"), one.detail])
+      )
+      : verified
+      ? "All checksums hold."
+      : "Checksums of segments were not looked at (--verify)."
+  )
+  return sections.join("\n\n")
+}
+
+const toJson = (found: Found): string => {
+  const { damage, ledger, segments, state, verified } = found
+  return JSON.stringify({
+    jobId: state.jobId,
+    uid: state.uid,
+    directory: state.directory,
+    owner: state.owner,
+    checkpoints: state.checkpoints.map(({ checkpointId, epoch, manifest, name }) =>
+      Result.isFailure(manifest)
+        ? { name, epoch, checkpointId, isWhole: false }
+        : Object.assign({ name, isWhole: true }, manifest.success, {
+          pending: manifest.success.pending.map((handle) => handle.name)
+        })
+    ),
+    segments,
+    otherFiles: otherFiles(found).map(([name, bytes]) => ({ name, bytes })),
+    pendingRows: sum(pendingOf(found), "rows"),
+    pendingBytes: sum(pendingOf(found), "bytes"),
+    ledger: ledger === null ? null : { ...ledger, committed: Object.fromEntries(ledger.committed) },
+    verified,
+    damage
+  })
+}
+
+const run = Effect.fnUntraced(function*(options: InspectOptions) {
+  const line = yield* StatusLine
+  const found = yield* gather(options)
+  yield* Console.log(options.json ? toJson(found) : toText(found, yield* Clock.currentTimeMillis))
+  const { damage, ledgerError } = found
+  if (ledgerError !== null) line.print(printable(`error: the ledger could not be read: ${ledgerError.message}`))
+  if (damage.length > 0) {
+    line.print(
+      `damaged: ${damage.length} place${damage.length === 1 ? "" : "s"}; docs/recovery.md tells what can be done`
+    )
+    return yield* new Exit({ code: exitCodes.state })
+  }
+  if (ledgerError !== null) return yield* new Exit({ code: verdict(ledgerError).code })
+})
+
+/**
+ * The verb.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const inspect = Command.make(
+  "inspect",
+  Options.inspect,
+  (options) => withLogLevel(report("inspect", untilSignal(run(options))))
+).pipe(
+  Command.withShortDescription("Show the state of a job: checkpoints, segments, ledger"),
+  Command.withDescription(
+    `Show the state of a job: its checkpoints, where the input goes on, the segments of the log with their rows and bytes,
+  and who holds the directory. With a contact point also the ledger: epoch, published checkpoint, what each subtask has
+  committed, and so which segments are in Cassandra. With --verify every segment is read and checked as a restart would
+  do, and all damage is told, with file, byte and checkpoint.
+
+  Nothing is locked, claimed or changed, so it may be used while the job runs. Without a contact point nobody is asked.
+
+  Exit codes: 0; 7 something is damaged or lost; 3 the ledger could not be read (the rest is printed all the same).`
+  ),
+  Command.withExamples([
+    {
+      command: "effect-cassandra inspect --job flights --contact-points 10.0.0.1",
+      description: "What a job has done, and what is pending"
+    },
+    {
+      command: "effect-cassandra inspect --state /backup/flights-sink --verify --json",
+      description: "Whether a copy of a state directory is whole, offline"
+    }
+  ])
+)

@@ -1,0 +1,61 @@
+/**
+ * The rows of a segment as NDJSON, for people: place in the input, write timestamp, values by their columns' names.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as CqlText from "../cassandra/CqlText.ts"
+import type { SegmentHandle } from "../checkpoint/Manifest.ts"
+import type { LoggedRow } from "../state/RowFrame.ts"
+import * as RowFrame from "../state/RowFrame.ts"
+import * as StateDirectory from "../state/StateDirectory.ts"
+import { StateCorrupt } from "../state/WalError.ts"
+import type { SegmentHeader } from "../state/WalFormat.ts"
+
+/** What is unset is left out. A name that several markers have is told apart by its number. */
+const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
+  const columns = statements.map((statement) => {
+    const seen = new Map<string, number>()
+    return statement.columns.map(({ name, type }) => {
+      const times = (seen.get(name) ?? 0) + 1
+      seen.set(name, times)
+      return { key: JSON.stringify(times === 1 ? name : `${name}#${times}`), toText: CqlText.toText(type) }
+    })
+  })
+  return ({ place, statement, timestamp, values }) => {
+    const cells: Array<string> = []
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]
+      if (value === undefined) continue
+      const { key, toText } = columns[statement]![i]!
+      cells.push(`${key}:${value === null ? "null" : toText(value)}`)
+    }
+    return `{"place":${place},"timestamp":${timestamp},"values":{${cells.join(",")}}}\n`
+  }
+}
+
+/**
+ * The lines of each block of a segment. Those before a damaged block come, then it fails.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ndjson = (state: StateDirectory.StateDirectory, handle: SegmentHandle) =>
+  Stream.unwrap(Effect.map(StateDirectory.open(state, handle), ({ blocks, header }) => {
+    const toLine = lineOf(header)
+    return Stream.mapEffect(blocks, ({ offset, payload }) =>
+      Effect.try({
+        try: () => {
+          const rows = RowFrame.read(payload)
+          return { rows: rows.length, text: rows.map(toLine).join("") }
+        },
+        catch: (error) =>
+          new StateCorrupt({
+            path: `${state.directory}/segments/${handle.name}`,
+            offset,
+            checkpointId: handle.checkpointId,
+            detail: String(error)
+          })
+      }))
+  }))

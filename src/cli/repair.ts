@@ -1,0 +1,135 @@
+/**
+ * `effect-cassandra repair`: what can be done about a damaged state without guessing.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import * as ManualRepair from "../sink/ManualRepair.ts"
+import * as FileStateBackend from "../state/FileStateBackend.ts"
+import { StateBackend } from "../state/StateBackend.ts"
+import type * as StateDirectory from "../state/StateDirectory.ts"
+import type { Cut, Plan } from "../state/StateRepair.ts"
+import * as StateRepair from "../state/StateRepair.ts"
+import { exitCodes } from "./exitCode.ts"
+import { withLogLevel } from "./flag.ts"
+import { formatCount } from "./Progress.ts"
+import { Exit, printable, report, untilSignal } from "./report.ts"
+import * as State from "./state.ts"
+import type { RepairOptions } from "./stateOptions.ts"
+import * as Options from "./stateOptions.ts"
+import { StatusLine } from "./StatusLine.ts"
+
+const describeCut = ({ after, handle, lostRows, offset, upTo }: Cut): string =>
+  `${handle.name} of checkpoint ${handle.checkpointId} is cut at byte ${offset}: ` +
+  `${formatCount(handle.rows - lostRows)} of its rows stay in the log, ` + (lostRows === 0
+    ? "none is lost."
+    : `${formatCount(lostRows)} ARE LOST. They lie ` +
+      (after === null ? `from the first record of the checkpoint` : `behind the record at ${after}`) +
+      (upTo === null ? `, up to the last record of the checkpoint.` : `, up to the record at ${upTo}.`))
+
+const describe = (
+  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  state: StateDirectory.StateDirectory
+): string => {
+  const aside = plan.aside.map(({ name }) => name).concat(
+    plan.kind === "cut" ? plan.cuts.map((c) => c.handle.name) : []
+  )
+  const moved = aside.map((name) => `${name} is moved to ${state.directory}/${name}.broken.`)
+  if (plan.kind === "cut") {
+    return [
+      ...plan.cuts.map(describeCut),
+      "To have the lost rows, load the input from the first of these records to its end under another --job, once this " +
+      "job is done: rows of the same keys that come later in the input must win again.",
+      ...moved
+    ].join("\n")
+  }
+  const { checkpointId, epoch, records } = plan.to
+  return [
+    `The job goes back to checkpoint ${checkpointId} of epoch ${epoch}, when ${
+      formatCount(records)
+    } records had been ` +
+    `read: ${
+      JSON.stringify(plan.to.position)
+    }. Nothing is lost: records behind it are read again, and written again with ` +
+    `newer timestamps.`,
+    ...moved
+  ].join("\n")
+}
+
+const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
+  const line = yield* StatusLine
+  const print = (text: string) => line.print(printable(text))
+  const state = yield* State.find(options)
+  const { jobId, uid } = state
+  const session = yield* State.ledgerSession(options)
+  const ledger = yield* State.readLedger(session, state, options)
+  const settle = Effect.fnUntraced(function*(plan: Plan) {
+    if (plan.kind === "nothing") {
+      print(`Nothing is to be repaired: all that ${ledger.describe} does not have is whole.`)
+      return null
+    }
+    if (plan.kind === "refused") {
+      print(
+        `error: This can't be repaired: ${plan.why}. Restore it from a copy of the directory, or move the directory ` +
+          `away and load the input again from its beginning: see docs/recovery.md. Nothing was changed.`
+      )
+      return yield* new Exit({ code: exitCodes.state })
+    }
+    return plan
+  })
+  const seen = yield* settle(yield* StateRepair.plan(state, ledger.committed))
+  if (seen === null) return
+  print(describe(seen, state))
+  yield* State.confirm(options, state)
+  const backend = yield* FileStateBackend.make({
+    directory: state.directory,
+    jobId,
+    uid,
+    retainedCheckpoints: Number.MAX_SAFE_INTEGER,
+    takeOver: options.takeOver
+  })
+  const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
+  const claim = yield* Effect.provideService(ManualRepair.claim(state), CheckpointCommitter, committer)
+  // Under the claim nobody else completes anything; what was done until then is seen now.
+  const now = yield* State.find(options)
+  const plan = yield* settle(yield* StateRepair.plan(now, claim.ledger))
+  if (plan === null) return
+  const words = describe(plan, now)
+  if (words !== describe(seen, state)) print(`Meanwhile it has changed:\n${words}`)
+  yield* Effect.provideService(ManualRepair.carryOut(now, plan, claim), StateBackend, backend)
+  print(`repaired, under epoch ${claim.epoch}. The same load as before goes on.`)
+})
+
+/**
+ * The verb.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const repair = Command.make(
+  "repair",
+  Options.repair,
+  (options) => withLogLevel(report("repair", untilSignal(Effect.scoped(repairIt(options)))))
+).pipe(
+  Command.withShortDescription("Repair a damaged state, as far as that needs no guess"),
+  Command.withDescription(
+    `Repair a damaged state, as far as that needs no guess. All that the ledger does not have is read and checked. If an older
+  checkpoint is kept that is whole, and led to the damaged one, the job goes back to it: nothing is lost, what was read
+  since is read and written again. If there is none, a damaged segment is cut at its first damaged block, and it is told how
+  many rows that loses, and between which records of the input they lie. Everything else is refused.
+
+  What is damaged is kept as NAME.broken in the state directory. Without --yes it is only said what would be done. The
+  directory is locked and the job's epoch claimed, so a process of it that still runs is fenced.
+
+  Exit codes: 0 done, or nothing to do; 7 it can't be repaired; 6 another process holds the directory; 64 without --yes.`
+  ),
+  Command.withExamples([
+    {
+      command: "effect-cassandra repair --job flights --contact-points 10.0.0.1",
+      description: "What would be done; with --yes it is"
+    }
+  ])
+)

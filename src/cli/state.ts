@@ -1,0 +1,113 @@
+/**
+ * How the verbs that look at a job's state find it, and its ledger.
+ *
+ * @since 0.1.0
+ */
+import * as CliError from "effect/cli/CliError"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
+import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import * as StateDirectory from "../state/StateDirectory.ts"
+import { CheckFailed } from "./checks.ts"
+import { exitCodes } from "./exitCode.ts"
+import { Exit, printable } from "./report.ts"
+import * as Settings from "./settings.ts"
+import type { ChangeOptions, JobOptions, LedgerOptions } from "./stateOptions.ts"
+import { StatusLine } from "./StatusLine.ts"
+
+/**
+ * The state directory as it lies there. That there is none is a failure.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const find = Effect.fnUntraced(function*({ job, state, uid }: JobOptions) {
+  if (state === undefined && job === undefined) {
+    return yield* new CliError.ValidationError({
+      message: "Give --state, the state directory, or --job, the job's name"
+    })
+  }
+  const directory = Settings.stateDirectory({ job: job ?? "", uid: uid ?? "sink", state })
+  const found = yield* StateDirectory.look(directory, {
+    ...(job === undefined ? {} : { jobId: job }),
+    ...(uid === undefined ? {} : { uid })
+  })
+  if (found !== null) return found
+  const detail =
+    `There is no state of a job in ${directory}: it has no job.json. Give the directory with --state, as it ` +
+    `was given to load`
+  return yield* new CheckFailed({ detail })
+})
+
+/**
+ * Whether it was said where the ledger is: by a flag, or by the variable of the library.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const hasContactPoint = ({ checkpointContactPoints, contactPoints }: LedgerOptions) =>
+  Effect.orElseSucceed(Config.option(Config.String("CASSANDRA_CONTACT_POINTS")), Option.none).pipe(
+    Effect.map((variable) =>
+      checkpointContactPoints !== undefined || contactPoints !== undefined ||
+      Option.exists(variable, (text) => text.trim() !== "")
+    )
+  )
+
+/**
+ * A session with the cluster of the ledger.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ledgerSession = Effect.fnUntraced(function*(options: LedgerOptions) {
+  const data = yield* Settings.session({ ...options, keyspace: undefined, consistency: undefined })
+  return yield* CassandraSession.make(
+    options.checkpointContactPoints === undefined
+      ? { ...data, keyspace: undefined }
+      : Settings.checkpointSession(options, data)
+  )
+})
+
+/**
+ * @category getters
+ * @since 0.1.0
+ */
+export const readLedger = (
+  session: CassandraSession.Session,
+  { jobId, uid }: StateDirectory.StateDirectory,
+  { checkpointKeyspace }: LedgerOptions
+) => CassandraCommitter.readLedger(session, { jobId, uid, keyspace: checkpointKeyspace })
+
+/**
+ * @category formatting
+ * @since 0.1.0
+ */
+export const describeOwner = ({ owner }: StateDirectory.StateDirectory): string =>
+  owner === null
+    ? "no process"
+    : `process ${owner.pid} on ${owner.host} since ${new Date(owner.since).toISOString()}` +
+      (owner.isAlive === true ? "" : owner.isAlive === false ? ", which is gone" : ", which can't be seen from here")
+
+/**
+ * Says what becomes of a process that works on the job, and goes on only with `--yes`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const confirm = Effect.fnUntraced(function*(
+  { takeOver, yes }: ChangeOptions,
+  state: StateDirectory.StateDirectory
+) {
+  const line = yield* StatusLine
+  const { owner } = state
+  const running = owner === null || owner.isAlive === false
+    ? "Nobody is seen to work on the job here; a process elsewhere"
+    : `The directory is held by ${describeOwner(state)}: ` +
+      (owner.isAlive === true && !takeOver ? "stop it, or add --take-over. It" : "it")
+  line.print(printable(`${running} is fenced: it can commit nothing more, and ends with exit code 6.`))
+  if (yes) return
+  line.print("Nothing was done. Add --yes to do it.")
+  return yield* new Exit({ code: exitCodes.usage })
+})

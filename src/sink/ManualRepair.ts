@@ -1,0 +1,87 @@
+/**
+ * Does what `StateRepair` found to be possible, under a claim of its own. What is moved aside stays in the directory as
+ * `NAME.broken`, where no start looks.
+ *
+ * Each step leaves a state that can be started or repaired again: the manifest of the own epoch is the newest before
+ * anything is moved away, and refers to nothing that is damaged.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
+import { ioError, syncDirectory } from "../state/internal/files.ts"
+import * as RowFrame from "../state/RowFrame.ts"
+import { StateBackend } from "../state/StateBackend.ts"
+import type { StateDirectory } from "../state/StateDirectory.ts"
+import type { Cut, Plan } from "../state/StateRepair.ts"
+import type { WalError } from "../state/WalError.ts"
+
+/**
+ * The claim is made before the plan that is carried out: what a process that still ran did until then is in it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const claim = Effect.fnUntraced(function*(
+  { checkpoints }: StateDirectory
+): Effect.fn.Return<Claim, CommitterError | Fenced, CheckpointCommitter> {
+  const committer = yield* CheckpointCommitter
+  // The newest manifest may be one that can't be read, but its name can.
+  return yield* committer.claimEpoch(null, checkpoints.reduce((epoch, found) => Math.max(epoch, found.epoch), 0))
+})
+
+/** Moves a file out of the way of every start, durably. */
+const setAside = Effect.fnUntraced(function*(
+  { directory }: StateDirectory,
+  room: "checkpoints" | "segments",
+  name: string
+): Effect.fn.Return<void, WalError, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const path = `${directory}/${room}/${name}`
+  yield* ioError("rename", path)(fs.rename(path, `${directory}/${name}.broken`))
+  yield* syncDirectory(fs, directory)
+  yield* syncDirectory(fs, `${directory}/${room}`)
+})
+
+/** The whole rows of a segment as one of their own, sealed under a new name; null if there are none. */
+const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, number: number) {
+  if (scan.header === null || scan.blocks.length === 0) return null
+  const backend = yield* StateBackend
+  const writer = yield* backend.createSegment({ ...scan.header, epoch, attempt: 0, subtask: handle.subtask, number })
+  for (const { payload, rows } of scan.blocks) {
+    const frames = RowFrame.read(payload)
+    yield* writer.append({ bytes: payload, rows }, frames[0]!.timestamp, frames.at(-1)!.timestamp)
+  }
+  return yield* writer.seal(handle.checkpointId)
+})
+
+/**
+ * @category combinators
+ * @since 0.1.0
+ */
+export const carryOut = Effect.fnUntraced(function*(
+  state: StateDirectory,
+  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  { epoch, ledger }: Claim
+): Effect.fn.Return<void, WalError, FileSystem.FileSystem | StateBackend> {
+  const backend = yield* StateBackend
+  const from = plan.kind === "back" ? plan.to : plan.manifest
+  const cuts = plan.kind === "back" ? [] : plan.cuts
+  const kept = new Map<string, SegmentHandle | null>()
+  for (const [number, cut] of cuts.entries()) {
+    kept.set(cut.handle.name, yield* Effect.scoped(keep(cut, epoch, number)))
+  }
+  const pending: Array<SegmentHandle> = []
+  for (const handle of from.pending) {
+    if (handle.checkpointId <= (ledger.get(handle.subtask) ?? 0)) continue
+    const instead = kept.has(handle.name) ? kept.get(handle.name)! : handle
+    if (instead !== null) pending.push(instead)
+  }
+  const adopted: Manifest = { ...from, epoch, pending }
+  yield* backend.completeCheckpoint(adopted)
+  for (const { name } of plan.aside) yield* setAside(state, "checkpoints", name)
+  for (const { handle } of cuts) yield* setAside(state, "segments", handle.name)
+})
