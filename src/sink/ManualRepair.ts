@@ -53,7 +53,7 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
   const writer = yield* backend.createSegment({ ...scan.header, epoch, attempt: 0, subtask: handle.subtask, number })
   for (const { payload, rows } of scan.blocks) {
     const frames = RowFrame.read(payload)
-    yield* writer.append({ bytes: payload, rows }, frames[0]!.timestamp, frames.at(-1)!.timestamp)
+    yield* writer.append(RowFrame.fromFrames(payload, rows), frames[0]!.timestamp, frames.at(-1)!.timestamp)
   }
   return yield* writer.seal(handle.checkpointId)
 })

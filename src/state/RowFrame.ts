@@ -87,6 +87,18 @@ export interface EncodedRows {
  */
 export const headroomBytes = 16
 
+/**
+ * Frames that lie somewhere else, copied.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromFrames = (frames: Buffer, rows: number): EncodedRows => {
+  const withHeadroom = Buffer.allocUnsafe(headroomBytes + frames.length)
+  frames.copy(withHeadroom, headroomBytes)
+  return { bytes: withHeadroom.subarray(headroomBytes), withHeadroom, rows }
+}
+
 const initialBytes = 64 * 1024
 
 /**
