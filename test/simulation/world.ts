@@ -32,7 +32,8 @@ const boundSlackBytes = 12_288
 
 /** What is known of the job of a process. */
 class JobState {
-  abortedCheckpoints = 0
+  /** A checkpoint was aborted, or a file could not be removed: there may be more on the disk than waits for Cassandra. */
+  leavesMore = false
   /** Its job has failed, and has not started again. */
   isBetweenRuns = false
 }
@@ -109,7 +110,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   const checkBound = (process: Process): void => {
     const { pendingBytesMax } = program
     if (process !== world.current || world.zombies().length > 1) return
-    for (const other of process.machine.processes.values()) if (jobOf(other).abortedCheckpoints > 0) return
+    for (const other of process.machine.processes.values()) if (jobOf(other).leavesMore) return
     let bytes = 0
     for (const [path, content] of process.machine.disk.files()) if (path.endsWith(".wal")) bytes += content.length
     if (bytes > 3 * pendingBytesMax + boundSlackBytes) {
@@ -134,7 +135,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     onLog: (process, text) => {
       if (process === null) return
       if (text.startsWith("The job failed and starts again")) jobOf(process).isBetweenRuns = true
-      if (text.includes(" was aborted: ")) jobOf(process).abortedCheckpoints++
+      if (text.includes(" was aborted: ") || text.startsWith("Could not remove ")) jobOf(process).leavesMore = true
     },
     onStep: (process, step) => {
       if (step === null) jobOf(process).isBetweenRuns = false
