@@ -145,6 +145,10 @@ export const classify = (
   if (typeof code === "string") {
     return unreachable(base, context, systemCode(cause))
   }
+  // A node that has just come back counts as up before the driver has a connection to it.
+  if (text === "No connection available") {
+    return unreachable(base, context, " (there is no connection to it at the moment)")
+  }
   if (text === "Connection timeout") {
     return unreachable(base, context, " (no answer to the connection request)")
   }

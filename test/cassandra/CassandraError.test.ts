@@ -76,6 +76,16 @@ const table: ReadonlyArray<readonly [string, unknown, string, boolean, boolean, 
   ["connect timeout", noHost({ "10.9.9.9:9042": new Error("Connection timeout") }), "Connection", true, false, [
     "10.9.9.9:9042"
   ]],
+  [
+    "up again, not yet connected",
+    noHost({ "10.0.0.1:9042": new Error("No connection available") }),
+    "Connection",
+    true,
+    false,
+    [
+      "no connection"
+    ]
+  ],
   ["marked down", noHost({ "10.0.0.1:9042": "Host considered as DOWN" }), "Connection", true, false, [
     "marked as down"
   ]],
