@@ -68,7 +68,7 @@ export const generate = (seed: number): Program => {
     pause: isFlood ? 0 : dice.pick(pauses),
     failures: failingSource && dice.chance(0.15) ? dice.between(1, 2) : 0
   }))
-  return {
+  const program: Program = {
     ...faults,
     chunks,
     checkpoint: {
@@ -87,5 +87,20 @@ export const generate = (seed: number): Program => {
     requestsInFlightMax: dice.pick([1, 4]),
     isImpatient: dice.chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
+  }
+  if (!FaultProgram.hasSlowCleanUp(faults)) return program
+  // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
+  return {
+    ...program,
+    chunks: [...chunks, ...chunks].map(({ failures, keys }) => ({ failures, keys, pause: 10 })),
+    checkpoint: {
+      ...program.checkpoint,
+      intervalMillis: 10,
+      minPauseMillis: 0,
+      timeoutMillis: 10_000,
+      tolerableFailures: 10
+    },
+    restart: { kind: "fixed-delay", attempts: 1000, delay: 0 },
+    isImpatient: true
   }
 }
