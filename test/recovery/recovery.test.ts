@@ -70,6 +70,7 @@ const programOf = (
     restart: { kind: "fixed-delay", attempts: 1000, delay: 50 },
     retainedCheckpoints: 1,
     writeBufferBytes: 262_144,
+    readBufferBytes: 1_048_576,
     requestsInFlightMax: 4,
     endPause: 0
   }
