@@ -67,6 +67,10 @@ export interface TlsOptions {
   readonly cert?: string | Buffer | undefined
   /** The client's private key, PEM. */
   readonly key?: Redacted.Redacted<string | Buffer> | undefined
+  /** Certificate and key in one: the bytes of a PKCS#12 file (`.p12`, `.pfx`). Instead of `cert` and `key`. */
+  readonly pfx?: Redacted.Redacted<Buffer> | undefined
+  /** What `key` or `pfx` is encrypted with. */
+  readonly passphrase?: Redacted.Redacted | undefined
   /** Whether an untrusted server is refused. Default true (the driver's own default is false). */
   readonly rejectUnauthorized?: boolean | undefined
   /** The name the server's certificate must have. Default: the address connected to. */
@@ -143,6 +147,7 @@ const tls: Config.Config<TlsOptions | undefined> = Config.map(
     ca: optional(Config.String("CASSANDRA_TLS_CA")),
     cert: optional(Config.String("CASSANDRA_TLS_CERT")),
     key: optional(Config.Redacted("CASSANDRA_TLS_KEY")),
+    passphrase: optional(Config.Redacted("CASSANDRA_TLS_PASSPHRASE")),
     rejectUnauthorized: optional(Config.Boolean("CASSANDRA_TLS_REJECT_UNAUTHORIZED")),
     servername: optional(Config.String("CASSANDRA_TLS_SERVERNAME"))
   }),
@@ -159,8 +164,8 @@ const tls: Config.Config<TlsOptions | undefined> = Config.map(
  * `CASSANDRA_USERNAME`, `CASSANDRA_PASSWORD`, `CASSANDRA_CONSISTENCY`, `CASSANDRA_SERIAL_CONSISTENCY`,
  * `CASSANDRA_REQUEST_TIMEOUT`, `CASSANDRA_CONNECT_TIMEOUT`, `CASSANDRA_DRAIN_TIMEOUT` (durations, as "12 seconds"),
  * `CASSANDRA_CONNECTIONS_PER_HOST`, `CASSANDRA_MAX_REQUESTS_PER_CONNECTION`, `CASSANDRA_APPLICATION_NAME`,
- * `CASSANDRA_TLS` (true or false) and `CASSANDRA_TLS_CA`, `_CERT`, `_KEY` (PEM text), `_REJECT_UNAUTHORIZED`,
- * `_SERVERNAME`; any of the latter turns TLS on unless `CASSANDRA_TLS` is false.
+ * `CASSANDRA_TLS` (true or false) and `CASSANDRA_TLS_CA`, `_CERT`, `_KEY` (PEM text), `_PASSPHRASE`,
+ * `_REJECT_UNAUTHORIZED`, `_SERVERNAME`; any of the latter turns TLS on unless `CASSANDRA_TLS` is false.
  *
  * @category config
  * @since 0.1.0

@@ -10,6 +10,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Reason from "./CassandraErrorReason.ts"
+import { tlsFailure } from "./internal/tlsFailure.ts"
 
 export * from "./CassandraErrorReason.ts"
 
@@ -55,6 +56,8 @@ export interface ClassifyContext {
   readonly statement?: string | undefined
   /** Sets `uncertain`: the request had several parts or a condition, or may have been tried on another node before. */
   readonly uncertain?: boolean | undefined
+  /** The connection was made without TLS. */
+  readonly plaintext?: boolean | undefined
   /** The parameter that could not be encoded. */
   readonly encode?: { readonly column: string; readonly cqlType: string; readonly value: unknown } | undefined
 }
@@ -111,8 +114,13 @@ export const classify = (
     case "AuthenticationError":
       return new Reason.Authentication({
         ...base,
-        message: `Cassandra at ${placeOf(context)} refused the credentials: ${text}. ` +
-          `Check username and password (CASSANDRA_USERNAME, CASSANDRA_PASSWORD).`
+        message: /no authenticator found/.test(text)
+          ? `Cassandra at ${
+            placeOf(context)
+          } wants a user name and a password, and none were given. Give --username / ` +
+            `username (CASSANDRA_USERNAME) and password (CASSANDRA_PASSWORD).`
+          : `Cassandra at ${placeOf(context)} refused the credentials: ${text}. ` +
+            `Check username and password (CASSANDRA_USERNAME, CASSANDRA_PASSWORD).`
       })
     case "NotSupportedError":
       return new Reason.ProtocolError({ ...base, message: `Not supported by ${placeOf(context)}: ${text}.` })
@@ -143,7 +151,17 @@ export const classify = (
     }
   }
   if (typeof code === "string") {
-    return unreachable(base, context, systemCode(cause))
+    const tls = tlsFailure(code, text, placeOf(context))
+    if (tls !== undefined) return new Reason.Tls({ ...base, message: tls })
+    return code === "ECONNRESET" && operation === "connect" && context.plaintext === true
+      ? unreachable(
+        base,
+        context,
+        " (it hung up: ECONNRESET)",
+        " A node that wants TLS does that: try --tls / tls " +
+          "(CASSANDRA_TLS=true)."
+      )
+      : unreachable(base, context, systemCode(cause))
   }
   // A node that has just come back counts as up before the driver has a connection to it.
   if (text === "No connection available") {
@@ -298,7 +316,16 @@ const serverError = (
 }
 
 /** From the most telling reason to the least: what is not listed stands between the two groups. */
-const mostTelling = ["Authentication", "WrongDataCenter", "Authorization", "Config", "Syntax", "InvalidQuery", "Encode"]
+const mostTelling = [
+  "Authentication",
+  "Tls",
+  "WrongDataCenter",
+  "Authorization",
+  "Config",
+  "Syntax",
+  "InvalidQuery",
+  "Encode"
+]
 const leastTelling = ["Busy", "Unknown", "Connection"]
 
 const rank = (tag: string): number => {
@@ -328,11 +355,11 @@ const noHostAvailable = (
     .reduce((best, reason) => rank(reason._tag) < rank(best._tag) ? reason : best)
 }
 
-const unreachable = (base: Base, context: ClassifyContext, why: string): Reason.Connection =>
+const unreachable = (base: Base, context: ClassifyContext, why: string, hint = ""): Reason.Connection =>
   new Reason.Connection({
     ...base,
     message: `No Cassandra node answered at ${placeOf(context)}${why}. Is it running, and are the address and port ` +
-      `right? Use --contact-points / contactPoints (CASSANDRA_CONTACT_POINTS).`
+      `right? Use --contact-points / contactPoints (CASSANDRA_CONTACT_POINTS).${hint}`
   })
 
 const consistencyNames = [

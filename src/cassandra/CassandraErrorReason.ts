@@ -41,6 +41,24 @@ export class Connection
 }
 
 /**
+ * TLS could not be agreed on: the server's certificate is not trusted or of another name, it wants one of the client, or
+ * what answers does not speak TLS.
+ *
+ * Not retryable.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Tls extends Schema.TaggedError<Tls>("effect-cassandra/CassandraError/Tls")("Tls", fields) {
+  get isRetryable(): boolean {
+    return false
+  }
+  get mayHaveBeenApplied(): boolean {
+    return false
+  }
+}
+
+/**
  * The server refused the credentials, or wants some and none were given.
  *
  * Not retryable.
@@ -519,6 +537,7 @@ export class Unknown extends Schema.TaggedError<Unknown>("effect-cassandra/Cassa
  */
 export const CassandraErrorReason = Schema.Union([
   Connection,
+  Tls,
   Authentication,
   Authorization,
   Syntax,
@@ -552,6 +571,7 @@ export const CassandraErrorReason = Schema.Union([
  */
 export type CassandraErrorReason =
   | Connection
+  | Tls
   | Authentication
   | Authorization
   | Syntax

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { ColumnInfo, Row, Session } from "../cassandra/CassandraSession.ts"
+import { identifier } from "../cassandra/CqlIdentifier.ts"
 import * as CqlStatement from "../cassandra/CqlStatement.ts"
 import type { CqlType } from "../cassandra/CqlValue.ts"
 import * as CqlValue from "../cassandra/CqlValue.ts"
@@ -18,7 +19,6 @@ import type { Values } from "../sink/RowEncoder.ts"
 import { partitionHash } from "../sink/RowEncoder.ts"
 import type { SinkStatement } from "../sink/SinkStatement.ts"
 import { excerpt } from "../source/SourceError.ts"
-import { identifier } from "./identifier.ts"
 
 /**
  * @category models

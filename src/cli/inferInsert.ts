@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import type { ColumnInfo, TableInfo } from "../cassandra/CassandraSession.ts"
-import { identifier } from "./identifier.ts"
+import { identifier } from "../cassandra/CqlIdentifier.ts"
 import type { Mapping } from "./Mapping.ts"
 import { didYouMean, nearest, someOf } from "./nearest.ts"
 

@@ -9,12 +9,13 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Fs from "node:fs"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
 import * as Mapping from "./Mapping.ts"
-import type { InputOptions, LoadOptions, VerifyOptions } from "./options.ts"
+import type { InputOptions, LoadOptions, TlsOptions, VerifyOptions } from "./options.ts"
 import type { Target } from "./statement.ts"
 
 const usage = (message: string) => new CliError.ValidationError({ message })
@@ -159,7 +160,9 @@ export const restartStrategy = (
  * @since 0.1.0
  */
 export const session = Effect.fnUntraced(function*(
-  options: Pick<VerifyOptions, "contactPoints" | "port" | "localDc" | "keyspace" | "consistency" | "username">
+  options:
+    & Pick<VerifyOptions, "contactPoints" | "port" | "localDc" | "keyspace" | "consistency" | "username">
+    & TlsOptions
 ): Effect.fn.Return<CassandraConfig.CassandraSessionOptions, CliError.CliError, Prompt.Environment> {
   const base = yield* Effect.mapError(CassandraConfig.config, (error) => usage(describeConfigError(error)))
   const username = options.username ?? base.username
@@ -171,6 +174,7 @@ export const session = Effect.fnUntraced(function*(
     keyspace: options.keyspace ?? base.keyspace,
     consistency: options.consistency ?? base.consistency,
     username,
+    tls: yield* tls(options, base.tls),
     password: username === undefined ? undefined : yield* password(username, base.password)
   }
 })
@@ -196,6 +200,40 @@ const describeConfigError = ({ message }: Config.ConfigError): string => {
   const [, what, name] = /^(?:SchemaError\()?([^]*?)\s+at \["(\w+)"\]\)?$/.exec(message) ?? []
   return name === undefined ? message : `The variable ${name} can't be used: ${what!.replace(/\s+/g, " ")}`
 }
+
+const fileOf = (flag: string, path: string): Effect.Effect<Buffer, CliError.CliError> =>
+  Effect.mapError(
+    Effect.tryPromise(() => Fs.promises.readFile(path)),
+    ({ cause }) =>
+      usage(
+        `The file ${path} of --${flag} can't be read (${
+          (cause as NodeJS.ErrnoException).code ?? String(cause)
+        }): correct it`
+      )
+  )
+
+/** Each of the flags over what the environment has; undefined without TLS. */
+const tls = Effect.fnUntraced(function*(
+  { tls: wanted, tlsCa, tlsCert, tlsKey, tlsServername }: TlsOptions,
+  base: CassandraConfig.TlsOptions | undefined
+): Effect.fn.Return<CassandraConfig.TlsOptions | undefined, CliError.CliError> {
+  if (!wanted && [tlsCa, tlsCert, tlsKey, tlsServername].every((given) => given === undefined)) return base
+  const packed = tlsCert !== undefined && /\.(?:p12|pfx)$/i.test(tlsCert)
+  if (packed && tlsKey !== undefined) return yield* usage(`--tls-key is not needed: the key is in ${tlsCert}`)
+  if (!packed && (tlsCert === undefined) !== (tlsKey === undefined)) {
+    return yield* usage("--tls-cert and --tls-key go together: give both or none")
+  }
+  return {
+    ...base,
+    ...tlsCa === undefined ? {} : { ca: yield* fileOf("tls-ca", tlsCa) },
+    ...tlsCert === undefined
+      ? {}
+      : packed
+      ? { pfx: Redacted.make(yield* fileOf("tls-cert", tlsCert)) }
+      : { cert: yield* fileOf("tls-cert", tlsCert), key: Redacted.make(yield* fileOf("tls-key", tlsKey!)) },
+    ...tlsServername === undefined ? {} : { servername: tlsServername }
+  }
+})
 
 const password = Effect.fnUntraced(function*(
   username: string,

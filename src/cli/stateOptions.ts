@@ -24,6 +24,7 @@ const ledger = {
   port: Options.load.port,
   localDc: Options.load.localDc,
   username: Options.load.username,
+  ...Options.tls,
   checkpointKeyspace: Flag.withDefault(
     "checkpoint-keyspace",
     Options.keyspaces,

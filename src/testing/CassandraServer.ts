@@ -53,7 +53,7 @@ export class CassandraServer extends Context.Service<CassandraServer, CassandraS
 type Attempt = Effect.Effect<Result.Result<CassandraServerControls, string>, CassandraServerError, Scope.Scope>
 
 const attempts: { readonly [K in CassandraServerKind]: (settings: ServerSettings) => Attempt } = {
-  external: (settings) => findExternal(settings.environment, settings.nodes, settings.behindProxies),
+  external: (settings) => findExternal(settings),
   docker: (settings) =>
     Effect.matchEffect(findDocker(settings.environment), {
       onFailure: (reason) => Effect.succeed(Result.fail(reason)),
@@ -105,6 +105,8 @@ export const make = (
     version: options.version ?? "5.0.5",
     nodes: options.nodes ?? 1,
     behindProxies: options.behindProxies ?? false,
+    authentication: options.authentication ?? false,
+    tls: options.tls ?? false,
     heap: options.heap ?? (options.nodes === 3 ? "384M" : "512M"),
     yaml: options.yaml ?? {},
     jvmOptions: options.jvmOptions ?? [],

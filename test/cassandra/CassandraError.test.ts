@@ -15,6 +15,7 @@ const socketLost = (requestNotWritten: boolean) =>
   })
 
 const refused = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" })
+const coded = (code: string, message: string) => Object.assign(new Error(message), { code })
 const counts = { consistencies: 6, received: 1, blockFor: 2, failures: 1, writeType: "SIMPLE" }
 const noHost = (inner: Record<string, unknown>) => new errors.NoHostAvailableError(inner)
 
@@ -73,6 +74,38 @@ const table: ReadonlyArray<readonly [string, unknown, string, boolean, boolean, 
   ["socket lost, written", socketLost(false), "Connection", true, true, ["ECONNRESET", "may have been applied"]],
   ["socket lost, not written", socketLost(true), "Connection", true, false, ["ECONNRESET"]],
   ["refused", noHost({ "127.0.0.1:1": refused }), "Connection", true, false, ["127.0.0.1:1", "ECONNREFUSED"]],
+  [
+    "an untrusted certificate",
+    noHost({ "10.9.9.9:9042": coded("CERT_HAS_EXPIRED", "certificate has expired") }),
+    "Tls",
+    false,
+    false,
+    ["CERT_HAS_EXPIRED", "is not valid"]
+  ],
+  [
+    "no TLS there",
+    noHost({ "10.9.9.9:9042": coded("EPROTO", "error:0A00010B:SSL routines::wrong version number") }),
+    "Tls",
+    false,
+    false,
+    ["does not speak TLS"]
+  ],
+  [
+    "a refused certificate",
+    noHost({ "10.9.9.9:9042": coded("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "x") }),
+    "Tls",
+    false,
+    false,
+    ["does not accept the certificate of the client"]
+  ],
+  [
+    "TLS of no common version",
+    noHost({ "10.9.9.9:9042": coded("ERR_SSL_UNSUPPORTED_PROTOCOL", "x") }),
+    "Tls",
+    false,
+    false,
+    ["client_encryption_options"]
+  ],
   ["connect timeout", noHost({ "10.9.9.9:9042": new Error("Connection timeout") }), "Connection", true, false, [
     "10.9.9.9:9042"
   ]],

@@ -151,6 +151,8 @@ describe.skipIf(!hasJava)("what is left", () => {
             version: "5.0.5",
             nodes: 1,
             behindProxies: false,
+            authentication: false,
+            tls: false,
             heap: "300M",
             yaml: {},
             jvmOptions: [],

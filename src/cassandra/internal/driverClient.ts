@@ -5,6 +5,8 @@ import type { DseClientOptions, HostMap } from "cassandra-driver"
 import { auth, Client, policies, types } from "cassandra-driver"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
+import type { ConnectionOptions } from "node:tls"
+import { createSecureContext } from "node:tls"
 import type { CassandraSessionOptions, Consistency } from "../CassandraConfig.ts"
 import { readReplication } from "./driverInternals.ts"
 
@@ -133,6 +135,29 @@ export const timeouts = (options: CassandraSessionOptions): Timeouts => {
 export const makeClient = (options: CassandraSessionOptions): Client =>
   readReplication(new Client(clientOptions(options)))
 
+/** A file of another kind, or a wrong passphrase, is told here: Node ignores the one and calls the other a MAC failure. */
+const checkedTls = (options: ConnectionOptions): ConnectionOptions => {
+  for (const name of ["ca", "cert", "key"] as const) {
+    for (const part of [options[name] ?? []].flat()) {
+      if (typeof part === "string" || Buffer.isBuffer(part)) {
+        if (!String(part).includes("-----BEGIN ")) throw new TypeError(`tls.${name} is no PEM text`)
+      }
+    }
+  }
+  try {
+    createSecureContext(options)
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    throw new TypeError(
+      `the certificate and key of tls can't be read${
+        /mac verify|bad decrypt|interrupted or cancelled/.test(text) ? ": is the passphrase right?" : ""
+      } (${text})`,
+      { cause }
+    )
+  }
+  return options
+}
+
 const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
   const limits = timeouts(options)
   const points = contactPoints(options)
@@ -181,15 +206,17 @@ const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
   }
   if (options.keyspace !== undefined) merged.keyspace = options.keyspace
   if (options.tls !== undefined) {
-    const { ca, cert, key, rejectUnauthorized, servername } = options.tls
-    merged.sslOptions = {
+    const { ca, cert, key, passphrase, pfx, rejectUnauthorized, servername } = options.tls
+    merged.sslOptions = checkedTls({
       rejectUnauthorized: rejectUnauthorized ?? true,
       ...(ca === undefined ? undefined : { ca: ca as string | Buffer | Array<string | Buffer> }),
       ...(cert === undefined ? undefined : { cert }),
       ...(key === undefined ? undefined : { key: Redacted.value(key) }),
+      ...(pfx === undefined ? undefined : { pfx: Redacted.value(pfx) }),
+      ...(passphrase === undefined ? undefined : { passphrase: Redacted.value(passphrase) }),
       ...(servername === undefined ? undefined : { servername }),
       ...extra.sslOptions
-    }
+    })
   }
   if (extra.authProvider === undefined && (options.username !== undefined || options.password !== undefined)) {
     if (options.username === undefined || options.password === undefined) {

@@ -288,7 +288,7 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       connecting.then(settled, settled)
       connecting.then(() => client.execute(selectLocal)).then(
         () => resume(Effect.void),
-        (cause) => resume(Effect.fail(fromCause(cause, "connect", { place: describe })))
+        (cause) => resume(Effect.fail(fromCause(cause, "connect", { place: describe, plaintext: !usesTls(client) })))
       )
     }).pipe(Effect.timeoutOrElse({ duration: millis, orElse: () => Effect.fail(noAnswer(describe, millis)) }))
 
@@ -349,6 +349,9 @@ const selectPeers = "SELECT native_address, native_port, data_center, rack FROM 
 const selectOldPeers = "SELECT rpc_address AS native_address, data_center, rack FROM system.peers"
 const selectColumns =
   "SELECT column_name, type, kind, position FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
+
+const usesTls = (client: Client): boolean =>
+  (client as unknown as { readonly options: { readonly sslOptions?: object } }).options.sslOptions != null
 
 const noAnswer = (place: string, millis: number): CassandraError => {
   const message =

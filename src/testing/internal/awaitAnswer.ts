@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { connect } from "node:net"
 import { cqlProbe } from "./cqlProbe.ts"
+import type { Access } from "./serverModel.ts"
 
 /** Whether something accepts connections: far cheaper to ask over and over than a CQL query. */
 const accepts = (host: string, port: number): Effect.Effect<boolean> =>
@@ -25,6 +26,7 @@ export const awaitAnswer = Effect.fnUntraced(function*(options: {
   readonly host: string
   readonly port: number
   readonly localDataCenter: string
+  readonly access: Access
   readonly timeoutMillis: number
   /** How the server ended, or `null` while it runs. */
   readonly ended: Effect.Effect<string | null>
@@ -38,10 +40,12 @@ export const awaitAnswer = Effect.fnUntraced(function*(options: {
     const ended = yield* options.ended
     if (ended !== null) return yield* Effect.fail(`it ${ended} before it answered a query`)
     if (yield* accepts(options.host, options.port)) {
-      const failure = yield* cqlProbe([`${options.host}:${options.port}`], options.localDataCenter, options.everyNode)
-        .pipe(
-          Effect.match({ onSuccess: () => null, onFailure: (detail) => detail })
-        )
+      const { access, everyNode, localDataCenter } = options
+      const failure = yield* cqlProbe({
+        ...access,
+        contactPoints: [`${options.host}:${options.port}`],
+        localDataCenter
+      }, everyNode).pipe(Effect.match({ onSuccess: () => null, onFailure: (detail) => detail }))
       if (failure === null) return
       last = failure
     }

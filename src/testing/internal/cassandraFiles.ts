@@ -1,5 +1,7 @@
 /** What a Cassandra process is started with: its settings, its logging, its JVM flags. */
 import { join } from "node:path"
+import type { ServerSettings } from "./serverModel.ts"
+import type { TlsMaterial } from "./tlsMaterial.ts"
 
 export interface Ports {
   readonly native: number
@@ -16,7 +18,46 @@ export interface Place {
   readonly seeds: ReadonlyArray<string>
   /** Its part of the ring; undefined for all of it. */
   readonly tokens: ReadonlyArray<bigint> | undefined
+  /** Null without TLS. */
+  readonly tls: TlsMaterial | null
 }
+
+/** Names of the stores of certificates, in the node's directory. */
+export const storeNames = { server: "server.p12", trusted: "trusted.p12" }
+
+/** Who may come in, and how. `directory` is where the stores are; null for a server without TLS. */
+export const guard = (
+  { authentication, tls }: Pick<ServerSettings, "authentication" | "tls">,
+  stores: { readonly directory: string; readonly password: string } | null
+): YamlOverrides => ({
+  ...authentication
+    ? {
+      authenticator: "PasswordAuthenticator",
+      authorizer: "CassandraAuthorizer",
+      role_manager: "CassandraRoleManager",
+      // What a test has just granted or taken is so at once.
+      permissions_validity: "0ms",
+      roles_validity: "0ms",
+      credentials_validity: "0ms"
+    }
+    : {},
+  ...tls === false || stores === null ? {} : {
+    client_encryption_options: {
+      enabled: true,
+      optional: false,
+      keystore: join(stores.directory, storeNames.server),
+      keystore_password: stores.password,
+      store_type: "PKCS12",
+      ...tls === "client-certificate"
+        ? {
+          require_client_auth: true,
+          truststore: join(stores.directory, storeNames.trusted),
+          truststore_password: stores.password
+        }
+        : {}
+    }
+  }
+})
 
 /** `count` tokens for each of `nodes` nodes, in turns around the ring. Nodes that start at once can't agree on any. */
 export const tokensOf = (node: number, nodes: number, count: number): ReadonlyArray<bigint> => {

@@ -1,30 +1,36 @@
-import { Client, policies, types } from "cassandra-driver"
+import { policies, types } from "cassandra-driver"
 import * as Effect from "effect/Effect"
+import type { CassandraSessionOptions } from "../../cassandra/CassandraConfig.ts"
+import { makeClient } from "../../cassandra/internal/driverClient.ts"
 
 const { AllowListPolicy, RoundRobinPolicy } = policies.loadBalancing
 
 /** Any row of a table that Cassandra itself keeps in three copies, once it has joined its cluster. */
 const ofThree = "SELECT * FROM system_distributed.view_build_status WHERE keyspace_name = 'none' AND view_name = 'none'"
 
+interface ProbeOptions extends CassandraSessionOptions {
+  readonly contactPoints: ReadonlyArray<string>
+}
+
 /**
- * Asks the nodes at `contactPoints`, and no others of their cluster, one question over CQL; one that needs three nodes
+ * Asks the nodes at its contact points, and no others of their cluster, one question over CQL; one that needs three nodes
  * to be answered, if `everyNode`. Succeeds with the number of nodes, fails with the driver's words.
  *
  * A port that accepts connections, or a line in a log, is not yet a server that answers: only this is.
  */
 export const cqlProbe = (
-  contactPoints: ReadonlyArray<string>,
-  localDataCenter: string,
+  options: ProbeOptions,
   everyNode = false
 ): Effect.Effect<number, string> =>
   Effect.acquireUseRelease(
     Effect.sync(() =>
-      new Client({
-        contactPoints: [...contactPoints],
-        localDataCenter,
-        policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [...contactPoints]) },
-        socketOptions: { connectTimeout: 2000, readTimeout: 4000 },
-        pooling: { coreConnectionsPerHost: { "0": 1, "1": 1, "2": 1 } }
+      makeClient({
+        ...options,
+        driverOptions: {
+          policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [...options.contactPoints]) },
+          socketOptions: { connectTimeout: 2000, readTimeout: 4000 },
+          pooling: { coreConnectionsPerHost: { "0": 1, "1": 1, "2": 1 } }
+        }
       })
     ),
     (client) =>

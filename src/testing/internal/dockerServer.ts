@@ -7,11 +7,17 @@ import { randomBytes } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import { resolve } from "node:path"
 import { awaitAnswer } from "./awaitAnswer.ts"
-import { impatience, yamlChanges } from "./cassandraFiles.ts"
+import { guard, impatience, yamlChanges } from "./cassandraFiles.ts"
 import { findOnPath, type Finished, lastLine, run } from "./command.ts"
 import { freePorts } from "./freePorts.ts"
 import { type CassandraServerError, serverError } from "./serverError.ts"
-import { type CassandraServerControls, logLinesMax, type ServerSettings, startedDataCenter } from "./serverModel.ts"
+import {
+  accessOf,
+  type CassandraServerControls,
+  logLinesMax,
+  type ServerSettings,
+  startedDataCenter
+} from "./serverModel.ts"
 import { startWatchdog } from "./watchdog.ts"
 
 type Operation = CassandraServerError["operation"]
@@ -45,7 +51,7 @@ exec docker-entrypoint.sh cassandra -f`
 
 /** The arguments of `docker` that start the server. */
 const runArguments = (settings: ServerSettings, name: string, port: number): ReadonlyArray<string> => {
-  const { lines, without } = yamlChanges(settings.yaml)
+  const { lines, without } = yamlChanges({ ...guard(settings, null), ...settings.yaml })
   const environment = {
     MAX_HEAP_SIZE: settings.heap,
     HEAP_NEWSIZE: youngGeneration(settings.heap),
@@ -83,9 +89,10 @@ export const makeDockerServer = Effect.fnUntraced(function*(
   settings: ServerSettings,
   docker: string
 ): Effect.fn.Return<Result.Result<CassandraServerControls, string>, CassandraServerError, Scope.Scope> {
-  if (settings.nodes > 1 || settings.behindProxies) {
-    return Result.fail("it starts one node that tells clients its own address; the kind java does more")
+  if (settings.nodes > 1 || settings.behindProxies || settings.tls !== false) {
+    return Result.fail("it starts one node without TLS that tells clients its own address; the kind java does more")
   }
+  const access = accessOf(settings, null)
   const name = `effect-cassandra-${randomBytes(6).toString("hex")}`
   const command = (args: ReadonlyArray<string>, timeoutMillis = commandTimeoutMillis): Effect.Effect<Finished> =>
     run(docker, args, { environment: settings.environment, timeoutMillis })
@@ -110,6 +117,7 @@ export const makeDockerServer = Effect.fnUntraced(function*(
       host: "127.0.0.1",
       port,
       localDataCenter: startedDataCenter,
+      access,
       timeoutMillis: settings.startupTimeoutMillis,
       ended,
       pollMillis: 250
@@ -179,6 +187,7 @@ export const makeDockerServer = Effect.fnUntraced(function*(
     localDataCenter: startedDataCenter,
     kind: "docker",
     startMillis,
+    session: { contactPoints: [contactPoint], localDataCenter: startedDataCenter, ...access },
     nodes: [{ ...controls, contactPoint, advertised: contactPoint }]
   })
 })

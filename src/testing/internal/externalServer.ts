@@ -1,10 +1,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Environment } from "./command.ts"
 import { cqlProbe } from "./cqlProbe.ts"
 import { type CassandraServerError, serverError } from "./serverError.ts"
-import { type CassandraServerControls, startedDataCenter } from "./serverModel.ts"
+import { type CassandraServerControls, type ServerSettings, startedDataCenter } from "./serverModel.ts"
 
 const answerTimeoutMillis = 15_000
 const pollMillis = 500
@@ -17,9 +16,7 @@ const withPort = (contactPoint: string): string => {
 
 /** The cluster that the environment names, a sentence when it names none, an error when it does not answer. */
 export const findExternal = Effect.fnUntraced(function*(
-  environment: Environment,
-  nodes: number,
-  behindProxies: boolean
+  { authentication, behindProxies, environment, nodes, tls }: ServerSettings
 ): Effect.fn.Return<Result.Result<CassandraServerControls, string>, CassandraServerError> {
   const contactPoints = (environment["CASSANDRA_CONTACT_POINTS"] ?? "")
     .split(",")
@@ -29,11 +26,12 @@ export const findExternal = Effect.fnUntraced(function*(
   const [first] = contactPoints
   if (first === undefined) return Result.fail("CASSANDRA_CONTACT_POINTS is not set")
   if (behindProxies) return Result.fail("its nodes tell clients their own addresses")
+  if (authentication || tls !== false) return Result.fail("who may come to it, and how, is not ours to choose")
   const localDataCenter = environment["CASSANDRA_LOCAL_DC"] || startedDataCenter
   const started = yield* Clock.currentTimeMillis
   // A cluster that was brought up for this run may need a moment.
   for (;;) {
-    const answer = yield* Effect.result(cqlProbe(contactPoints, localDataCenter))
+    const answer = yield* Effect.result(cqlProbe({ contactPoints, localDataCenter }))
     if (Result.isSuccess(answer)) {
       if (answer.success >= nodes) break
       return Result.fail(`${contactPoints.join(",")} has ${answer.success} of ${nodes} nodes`)
@@ -70,6 +68,7 @@ export const findExternal = Effect.fnUntraced(function*(
     localDataCenter,
     kind: "external",
     startMillis,
+    session: { contactPoints, localDataCenter },
     nodes: contactPoints.map((contactPoint) => Object.assign({ contactPoint, advertised: contactPoint }, controls))
   })
 })

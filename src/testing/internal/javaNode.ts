@@ -6,10 +6,10 @@ import { closeSync, fstatSync, mkdirSync, mkdtempSync, openSync, readSync, rmSyn
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { awaitAnswer } from "./awaitAnswer.ts"
-import { cassandraYaml, javaArguments, logbackXml, type Place } from "./cassandraFiles.ts"
+import { cassandraYaml, guard, javaArguments, logbackXml, type Place, storeNames } from "./cassandraFiles.ts"
 import type { JavaRuntime } from "./javaRuntime.ts"
 import { type CassandraServerError, serverError } from "./serverError.ts"
-import { type CassandraControls, logLinesMax, type ServerSettings, startedDataCenter } from "./serverModel.ts"
+import { accessOf, type CassandraControls, logLinesMax, type ServerSettings, startedDataCenter } from "./serverModel.ts"
 import { type ServerProcess, startProcess } from "./serverProcess.ts"
 import { startWatchdog, type Watchdog } from "./watchdog.ts"
 
@@ -36,6 +36,16 @@ const makeHome = (settings: ServerSettings): Home => {
   mkdirSync(dataDirectory, { recursive: true })
   writeFileSync(join(directory, "logback.xml"), logbackXml)
   return { directory, dataDirectory, logFile: join(directory, "server.log"), watchdog, process: null }
+}
+
+const writeSettings = ({ dataDirectory, directory }: Home, settings: ServerSettings, at: Place): void => {
+  const { tls } = at
+  if (tls !== null) {
+    writeFileSync(join(directory, storeNames.server), tls.server)
+    if (tls.trusted !== null) writeFileSync(join(directory, storeNames.trusted), tls.trusted)
+  }
+  const guarded = guard(settings, tls === null ? null : { directory, password: tls.password })
+  writeFileSync(join(directory, "cassandra.yaml"), cassandraYaml(dataDirectory, at, { ...guarded, ...settings.yaml }))
 }
 
 /** The last lines of a file, of which only the end is read. */
@@ -87,6 +97,7 @@ export const makeJavaNode = Effect.fnUntraced(function*(
       host: at.address,
       port: at.ports.native,
       localDataCenter: startedDataCenter,
+      access: accessOf(settings, at.tls),
       timeoutMillis: settings.startupTimeoutMillis,
       ended: process.ended,
       pollMillis: 50,
@@ -133,7 +144,7 @@ export const makeJavaNode = Effect.fnUntraced(function*(
     startAt: (at) =>
       Effect.suspend(() => {
         place = at
-        writeFileSync(join(home.directory, "cassandra.yaml"), cassandraYaml(home.dataDirectory, at, settings.yaml))
+        writeSettings(home, settings, at)
         return start("start")
       }),
     awaitOthers: withProcess("start", (process) => answer("start", process, place!, true)),

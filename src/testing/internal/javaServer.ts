@@ -10,11 +10,14 @@ import { type JavaNode, makeJavaNode } from "./javaNode.ts"
 import type { JavaRuntime } from "./javaRuntime.ts"
 import { type CassandraServerError, serverError } from "./serverError.ts"
 import {
+  type Access,
+  accessOf,
   type CassandraControls,
   type CassandraServerControls,
   type ServerSettings,
   startedDataCenter
 } from "./serverModel.ts"
+import { makeTlsMaterial, type TlsMaterial } from "./tlsMaterial.ts"
 
 const portAttemptsMax = 3
 const tokensEach = 4
@@ -42,13 +45,14 @@ const chooseNet = (settings: ServerSettings): Net => {
   }
 }
 
-const placesOf = (net: Net, native: number, storage: number): ReadonlyArray<Place> =>
+const placesOf = (net: Net, native: number, storage: number, tls: TlsMaterial | null): ReadonlyArray<Place> =>
   net.addresses.map((address, i) => ({
     address,
     advertised: net.proxies?.[i],
     ports: { native, storage },
     seeds: net.addresses,
-    tokens: net.addresses.length === 1 ? undefined : tokensOf(i, net.addresses.length, tokensEach)
+    tokens: net.addresses.length === 1 ? undefined : tokensOf(i, net.addresses.length, tokensEach),
+    tls
   }))
 
 /** `choosePorts` gives two that are free on all addresses: for CQL, and for the nodes among themselves. */
@@ -67,22 +71,32 @@ export const makeJavaServer = Effect.fnUntraced(function*(
 
   for (let attempt = 1;; attempt++) {
     const net = chooseNet(settings)
-    const ports = yield* Effect.result(choosePorts([...net.addresses, ...net.proxies ?? []]))
+    const addresses = [...net.addresses, ...net.proxies ?? []]
+    // Before the ports are chosen: it takes a while, and a port is only free at the moment.
+    const tls = settings.tls === false
+      ? null
+      : yield* makeTlsMaterial(
+        java.path,
+        addresses,
+        settings.tls === "client-certificate",
+        settings.environment
+      ).pipe(Effect.mapError((detail) => serverError("start", `its certificates cannot be made: ${detail}`)))
+    const ports = yield* Effect.result(choosePorts(addresses))
     if (Result.isFailure(ports)) {
       return Result.fail(
-        `it needs the addresses ${[...net.addresses, ...net.proxies ?? []].join(", ")}, which this machine does not ` +
+        `it needs the addresses ${addresses.join(", ")}, which this machine does not ` +
           `have (${ports.failure.message}); Linux has all of 127.0.0.0/8`
       )
     }
     const [native = 0, storage = 0] = ports.success
-    const places = placesOf(net, native, storage)
+    const places = placesOf(net, native, storage, tls)
     const startMillis = yield* startAll(nodes, places).pipe(
       Effect.catchIf(
         (error) => attempt < portAttemptsMax && error.log.some((line) => portTaken.test(line)),
         () => Effect.as(Effect.forEach(nodes, ({ undo }) => undo, { discard: true }), null)
       )
     )
-    if (startMillis !== null) return Result.succeed(controlsOf(nodes, places, startMillis))
+    if (startMillis !== null) return Result.succeed(controlsOf(nodes, places, startMillis, accessOf(settings, tls)))
   }
 })
 
@@ -98,12 +112,15 @@ const startAll = Effect.fnUntraced(function*(nodes: ReadonlyArray<JavaNode>, pla
 const controlsOf = (
   nodes: ReadonlyArray<JavaNode>,
   places: ReadonlyArray<Place>,
-  startMillis: number
+  startMillis: number,
+  access: Access
 ): CassandraServerControls => {
   const port = places[0]!.ports.native
+  const contactPoints = places.map(({ address }) => `${address}:${port}`)
   return {
     ...ofAll(nodes),
-    contactPoints: places.map(({ address }) => `${address}:${port}`),
+    contactPoints,
+    session: { contactPoints, localDataCenter: startedDataCenter, ...access },
     port,
     localDataCenter: startedDataCenter,
     kind: "java",

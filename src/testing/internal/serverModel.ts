@@ -1,7 +1,10 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { CassandraSessionOptions } from "../../cassandra/CassandraConfig.ts"
 import type { Environment } from "./command.ts"
 import type { CassandraServerError } from "./serverError.ts"
+import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /**
  * Where a server comes from: a cluster that somebody else runs, a container, or a Java process.
@@ -53,7 +56,8 @@ export interface CassandraNodeControls extends CassandraControls {
  *
  * `contactPoints` (`host:port`, one a node), `port` (of every node) and `localDataCenter` are what a session needs.
  * `startMillis` is the time in milliseconds from the launch of the server to its first answered query, without any
- * download before it; with several nodes, until each knows that the others are there.
+ * download before it; with several nodes, until each knows that the others are there. `session` are the options that a
+ * session with it needs, user, password and certificates included.
  *
  * Its own controls are for all `nodes` at once: `kill`, `stop`, `pause` and `resume` reach those that run and fail when
  * there is none, `restart` ends when all answer, and `log` is that of one node after the other.
@@ -68,6 +72,7 @@ export interface CassandraServerControls extends CassandraControls {
   readonly kind: CassandraServerKind
   readonly startMillis: number
   readonly nodes: ReadonlyArray<CassandraNodeControls>
+  readonly session: CassandraSessionOptions
 }
 
 /**
@@ -93,6 +98,17 @@ export interface CassandraServerOptions {
    * Default false.
    */
   readonly behindProxies?: boolean | undefined
+  /**
+   * Clients need a user and a password: Cassandra's own superuser, `cassandra` with the password `cassandra`, to begin
+   * with. Roles and permissions are checked too. Not for an external server. Default false.
+   */
+  readonly authentication?: boolean | undefined
+  /**
+   * Clients need TLS, with a certificate of the server that an authority of its own has signed; `"client-certificate"`
+   * demands one of theirs as well. `session` of the server has what it takes. Needs the kind `java`, version 17. Default
+   * false.
+   */
+  readonly tls?: boolean | "client-certificate" | undefined
   /** Java heap of each node, as in `-Xmx`. Default `"512M"`, and `"384M"` for each of three. */
   readonly heap?: string | undefined
   /** Settings of `cassandra.yaml`, over those of this module; `null` takes a setting away. Default none. */
@@ -116,6 +132,8 @@ export interface ServerSettings {
   readonly version: string
   readonly nodes: number
   readonly behindProxies: boolean
+  readonly authentication: boolean
+  readonly tls: boolean | "client-certificate"
   readonly heap: string
   readonly yaml: Readonly<Record<string, unknown>>
   readonly jvmOptions: ReadonlyArray<string>
@@ -123,6 +141,21 @@ export interface ServerSettings {
   readonly dataDirectory: string | undefined
   readonly environment: Environment
 }
+
+/** What a client needs beside an address. */
+export type Access = Pick<CassandraSessionOptions, "username" | "password" | "tls">
+
+export const accessOf = ({ authentication, tls }: ServerSettings, material: TlsMaterial | null): Access => ({
+  ...authentication ? { username: "cassandra", password: Redacted.make("cassandra") } : {},
+  ...tls === false || material === null ? {} : {
+    tls: {
+      ca: material.ca,
+      ...material.client === null
+        ? {}
+        : { pfx: Redacted.make(material.client), passphrase: Redacted.make(material.password) }
+    }
+  }
+})
 
 /** How many lines `log` returns at most. */
 export const logLinesMax = 500
