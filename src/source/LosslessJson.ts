@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as JsonKeys from "../wire/JsonKeys.ts"
 
 /** A number needs help if it has a run of this many digits and dots; a shorter one survives a double. */
 const runLength = 16
@@ -49,9 +50,18 @@ export const mayLoseDigits = (text: string): boolean => {
  * the characters written: `{"id": 1234567890123456789}` gives `{ id: "1234567890123456789" }`.
  *
  * That is what an encoder for `bigint`, `varint`, `counter`, `decimal` or `time` wants; for `double` it is `Number(text)`.
- * A `text` column cannot tell `1234567890123456` from `"1234567890123456"`. Throws a `SyntaxError` as `JSON.parse` does.
+ * Keys with escapes in them are read as `JsonKeys` tells. A `text` column cannot tell `1234567890123456` from `"1234567890123456"`. Throws a `SyntaxError` as `JSON.parse` does.
  *
  * @category parsing
  * @since 0.1.0
  */
-export const parse = (text: string): unknown => JSON.parse(mayLoseDigits(text) ? text.replace(token, quote) : text)
+export const parse = (text: string): unknown => JsonKeys.parse(mayLoseDigits(text) ? text.replace(token, quote) : text)
+
+/**
+ * The parser for the lines of a text: `JSON.parse` where that loses nothing, which is asked once for all of them.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parserFor = (text: string, lossless: boolean): (line: string) => unknown =>
+  lossless && mayLoseDigits(text) ? parse : text.includes("\\") ? (line) => JsonKeys.parse(line) : JSON.parse

@@ -95,7 +95,7 @@ const format =
       // One string for all lines: slices of it cost nothing, and JSON.parse copies what it keeps.
       const text = buffer.toString("utf8", start, end)
       const ascii = text.length === end - start
-      const parse = lossless && LosslessJson.mayLoseDigits(text) ? LosslessJson.parse : JSON.parse
+      const parse = LosslessJson.parserFor(text, lossless)
       const records: Array<Record<JsonObject>> = []
       let line = window.line
       let from = 0

@@ -57,6 +57,28 @@ describe("LosslessJson", () => {
     assert.throws(() => LosslessJson.parse("{\"a\":1234567890123456789x}"), SyntaxError)
   })
 
+  it("reads a key with an escape after one that ends in a backslash there", () => {
+    // V8 takes the second key for the first: what came of that was one of 200,000 runs of the property above.
+    for (const escape of ["\\n", "\\u0000", "\\\"", "\\\\", "\\u0041", "\\/"]) {
+      const key = JSON.parse(`"k${escape}"`) as string
+      for (const parse of [LosslessJson.parse, LosslessJson.parserFor(`"k${escape}"`, false)]) {
+        LosslessJson.parse(`{"${escape.length}k\\\\":1,"k\\\\":1}`)
+        const value = parse(
+          `{"${escape.length}k\\\\":1,"k${escape}" : {"k${escape}":"k${escape}:"}, "a":["\\n"]}`
+        ) as any
+        assert.deepStrictEqual(value, {
+          [`${escape.length}k\\`]: 1,
+          [key]: { [key]: `${key}:` },
+          a: ["\n"]
+        })
+      }
+    }
+    // What is no JSON, and what another key looks like.
+    assert.throws(() => LosslessJson.parse("{\"a\\x\":1}"), SyntaxError)
+    assert.throws(() => LosslessJson.parse("{\"a\\n\":1"), SyntaxError)
+    assert.deepStrictEqual(LosslessJson.parse("{\"a\\n\":1,\"\ue0000\":2,\"a\\u000a\":3}"), { "a\n": 3, "\ue0000": 2 })
+  })
+
   it("does not stumble over a very long string", () => {
     const long = "\\\\1234567890123456789\\\"".repeat(200_000)
     assert.strictEqual(

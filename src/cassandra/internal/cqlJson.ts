@@ -2,10 +2,10 @@
  * JSON without loss: a number that JavaScript would round stays the text it was.
  */
 
-/** The third argument of a reviver, newer than the language level this is compiled for. */
-type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown
+import * as JsonKeys from "../../wire/JsonKeys.ts"
 
-const keepDigits: Reviver = (_, value, context) => {
+/** The third argument of a reviver is newer than the language level this is compiled for. */
+const keepDigits = (_: string, value: unknown, context?: { readonly source?: string }): unknown => {
   if (typeof value !== "number") return value
   const source = context?.source
   // Fifteen digits always survive. A longer number does if it is written back the same and stands for itself alone.
@@ -14,8 +14,6 @@ const keepDigits: Reviver = (_, value, context) => {
   return source
 }
 
-const parse = JSON.parse as (text: string, reviver: Reviver) => unknown
-
 /**
  * The value of a JSON text, undefined if it is none.
  *
@@ -23,7 +21,7 @@ const parse = JSON.parse as (text: string, reviver: Reviver) => unknown
  */
 export const parseJson = (text: string): unknown => {
   try {
-    return parse(text, keepDigits)
+    return JsonKeys.parse(text, keepDigits)
   } catch {
     return undefined
   }
