@@ -274,7 +274,8 @@ const assignmentViolation = (
  * table (`counter`, `list<text>`, `frozen<list<int>>`, `int`), null for a column that the table does not have.
  *
  * Refused are conditions (IF), counters, non-frozen lists in any form that leaves elements, functions that are not known
- * to be deterministic, arithmetic on anything but sets and maps, and a timestamp of the user's own.
+ * to be deterministic, arithmetic on anything but sets and maps, and a timestamp that is the same for all rows. One that is
+ * bound to a marker is part of the row, and the same when it is written again.
  *
  * A TTL is allowed: a repeated write carries the same timestamp, and the later expiration of the two stays.
  *
@@ -294,11 +295,12 @@ export const checkIdempotent = (
       offset: statement.condition.offset
     })
   }
-  if (statement.timestamp !== null) {
+  if (statement.timestamp !== null && !statement.markers.some(({ usage }) => usage === "timestamp")) {
     violations.push({
       what: "USING TIMESTAMP",
-      why: "the sink decides each row's timestamp when it logs the row, so that a repeated write is the same write",
-      instead: "leave USING TIMESTAMP out; the sink adds it",
+      why: "with one timestamp for all rows, a later row of a key would not win over an earlier one",
+      instead:
+        "leave USING TIMESTAMP out, and the sink gives each row its own; or bind one of yours: USING TIMESTAMP ?",
       offset: statement.timestamp.offset
     })
   }

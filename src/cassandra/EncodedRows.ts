@@ -27,10 +27,9 @@ export interface EncodedRow {
  * @since 0.1.0
  */
 export interface EncodedRows {
-  /** With a marker for the timestamp (`USING TIMESTAMP ?`). */
   readonly cql: string
-  /** Which of the markers that is. */
-  readonly timestampIndex: number
+  /** Which of its markers is that of the row's timestamp (`USING TIMESTAMP ?`); null if that is one of the values. */
+  readonly timestampIndex: number | null
   /** Markers besides it, and so values of each row. */
   readonly valueCount: number
   readonly rows: ReadonlyArray<EncodedRow>
@@ -45,6 +44,7 @@ export interface EncodedRows {
 export const toStatements = ({ cql, rows, timestampIndex }: EncodedRows): Array<BatchStatement> =>
   rows.map((row) => {
     const params: Array<unknown> = valuesOf(row.bytes, row.from, row.to)
+    if (timestampIndex === null) return { cql, params }
     const timestamp = Buffer.allocUnsafe(8)
     writeInt64(timestamp, row.timestamp, 0)
     params.splice(timestampIndex, 0, timestamp)

@@ -64,7 +64,19 @@ interface Group {
 }
 
 /**
- * All of `rows` in requests. `keys` are the values that make the partition key (empty: unknown, one request a row).
+ * The rows of each statement, in order: those of different ones never share a request.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const byStatement = (rows: ReadonlyArray<LoggedRow>, statements: number): Array<Array<LoggedRow>> => {
+  const parts = Array.from({ length: statements }, (): Array<LoggedRow> => [])
+  for (let i = 0; i < rows.length; i++) parts[rows[i]!.statement]!.push(rows[i]!)
+  return parts
+}
+
+/**
+ * All of `rows`, which are of one statement, in requests. `keys` are the values that make the partition key (empty: unknown, one request a row).
  *
  * @category combinators
  * @since 0.1.0

@@ -18,7 +18,7 @@ import * as Retry from "../checkpoint/Retry.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
 import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { BatchBounds, Request } from "./BatchPlan.ts"
-import { plan } from "./BatchPlan.ts"
+import { byStatement, plan } from "./BatchPlan.ts"
 import { RowRefused, SendFailed } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
@@ -66,7 +66,7 @@ const isAboutRows = ({ reason }: CassandraError): boolean => reason._tag === "In
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(
-  statement: SinkStatement,
+  statements: ReadonlyArray<SinkStatement>,
   options: BatchWriterOptions = {}
 ): Effect.fn.Return<BatchWriter, never, CassandraSession> {
   const session = yield* CassandraSession
@@ -76,8 +76,11 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
   yield* Metric.update(Metrics.requestsLimit, limit.value)
-  const { cql, timestampIndex } = statement
-  const valueCount = statement.params.length
+  const outgoing = statements.map(({ consistency, cql, params, timestampIndex }) => ({
+    batch: { cql, timestampIndex, valueCount: params.length },
+    options: consistency === undefined ? undefined : { consistency }
+  }))
+  const only = outgoing.length === 1 ? outgoing[0]! : null
   const outage = OutageLog.make("sending rows")
 
   const resize = Effect.suspend(() =>
@@ -87,7 +90,8 @@ export const make = Effect.fnUntraced(function*(
   const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
     Effect.suspend(() => {
       const startedAt = clock.monotonicTimeNanosUnsafe()
-      return Effect.matchEffect(session.batchEncoded({ cql, timestampIndex, valueCount, rows }), {
+      const { batch, options } = only ?? outgoing[rows[0]!.statement]!
+      return Effect.matchEffect(session.batchEncoded({ ...batch, rows }, options), {
         onSuccess: () => limit.succeeded(startedAt, clock.monotonicTimeNanosUnsafe()) ? resize : Effect.void,
         onFailure: (error) =>
           error.isRetryable && limit.failed(startedAt, clock.monotonicTimeNanosUnsafe())
@@ -150,9 +154,16 @@ export const make = Effect.fnUntraced(function*(
     new RowRefused({
       ...origin.locate(row.place),
       checkpointId: origin.checkpointId,
-      query: statement.query,
+      query: (only === null ? statements[row.statement]! : statements[0]!).query,
       detail: error.message
     })
+
+  const planAll = (rows: ReadonlyArray<LoggedRow>): Array<Request> =>
+    only !== null
+      ? plan(rows, statements[0]!.partitionKeys, options.batchBounds)
+      : byStatement(rows, statements.length).flatMap((part, i) =>
+        plan(part, statements[i]!.partitionKeys, options.batchBounds)
+      )
 
   return {
     send: (origin, blocks) =>
@@ -160,7 +171,7 @@ export const make = Effect.fnUntraced(function*(
         Stream.mapArray((arrays) => {
           // All that was read together is planned together: the more rows, the more of them share a partition.
           const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
-          return plan(rows, statement.partitionKeys, options.batchBounds) as [Request, ...Array<Request>]
+          return planAll(rows) as [Request, ...Array<Request>]
         }),
         Stream.mapEffect(
           (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),

@@ -36,6 +36,8 @@ export interface Param {
   readonly type: CqlType
   /** Part of the primary key: it may be neither null nor unset. */
   readonly isKey: boolean
+  /** The row's write timestamp: it may be neither null nor unset. */
+  readonly isTimestamp?: boolean | undefined
 }
 
 /**
@@ -86,6 +88,7 @@ export const writer = <A>(
     const param = params[i]!
     if (value === null || value === undefined) {
       if (param.isKey) throw new Misfit(param.name, "it is part of the primary key and has no value")
+      if (param.isTimestamp) throw new Misfit(param.name, "it is the row's write timestamp and has no value")
       return out.writeValue(value === null && !nullIsUnset ? null : undefined)
     }
     try {
@@ -116,9 +119,9 @@ export const writer = <A>(
     }
     const fields = source as { readonly [name: string]: unknown }
     for (let i = 0; i < params.length; i++) {
-      const { isKey, name } = params[i]!
+      const { isKey, isTimestamp, name } = params[i]!
       const value = fields[name]
-      if (value === undefined && (missingIsError || isKey) && !Object.hasOwn(fields, name)) {
+      if (value === undefined && (missingIsError || isKey || isTimestamp) && !Object.hasOwn(fields, name)) {
         throw new Misfit(name, `the record has no field '${name}' (${fieldNames(fields)})`)
       }
       writeOne(i, value, out)

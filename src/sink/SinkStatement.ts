@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type { Consistency } from "../cassandra/CassandraConfig.ts"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { TableInfo } from "../cassandra/CassandraSession.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
@@ -13,6 +14,15 @@ import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { Param } from "./RowEncoder.ts"
 import { describeParam } from "./RowEncoder.ts"
 import { StatementRefused } from "./SinkError.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface SinkStatementOptions {
+  /** Consistency level of its requests. Default: the session's. */
+  readonly consistency?: Consistency | undefined
+}
 
 /**
  * @category models
@@ -24,15 +34,36 @@ export interface SinkStatement {
   readonly table: TableInfo
   /** With `USING TIMESTAMP ?`. */
   readonly cql: string
-  /** Where the timestamp goes among the values of a row. */
-  readonly timestampIndex: number
+  /** Where the timestamp goes among the values of a row; null if it is one of them. */
+  readonly timestampIndex: number | null
   /** The user's markers, in order. */
   readonly params: ReadonlyArray<Param>
   /** Which of `params` make the partition key; empty when they do not tell it, and then all rows have one subtask. */
   readonly partitionKeys: ReadonlyArray<number>
+  /** Undefined for the session's. */
+  readonly consistency: Consistency | undefined
   /** What a segment's header says about its rows. */
   readonly logged: LoggedStatement
 }
+
+/**
+ * Why several statements can't be written with together; empty if they can.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const conflicts = (statements: ReadonlyArray<SinkStatement>): ReadonlyArray<string> =>
+  statements.flatMap((statement, i) =>
+    statements.slice(i + 1).flatMap((other) =>
+      statement.table.keyspace === other.table.keyspace && statement.table.name === other.table.name &&
+        (statement.timestampIndex === null) !== (other.timestampIndex === null)
+        ? [
+          `both write ${statement.table.keyspace}.${statement.table.name}, and only one of them brings timestamps of its ` +
+          `own, so that which of two rows of a key is the later one would mean nothing:\n  ${statement.query}\n  ${other.query}`
+        ]
+        : []
+    )
+  )
 
 /**
  * Parses, checks against the table and prepares `query`. Everything that would make a repeated write differ from the
@@ -42,7 +73,8 @@ export interface SinkStatement {
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(
-  query: string
+  query: string,
+  { consistency }: SinkStatementOptions = {}
 ): Effect.fn.Return<SinkStatement, CassandraError | StatementRefused, CassandraSession> {
   const session = yield* CassandraSession
   const parsed = CqlStatement.parse(query)
@@ -76,14 +108,16 @@ export const make = Effect.fnUntraced(function*(
   }
   // The original is prepared first: a mistake in it is then reported in the user's own words and places.
   yield* session.prepare(statement.cql)
-  const { cql, timestampIndex } = CqlStatement.withTimestamp(statement)
+  const { cql, timestampIndex } = statement.timestamp === null
+    ? CqlStatement.withTimestamp(statement)
+    : { cql: statement.cql, timestampIndex: null }
   const prepared = yield* session.prepare(cql)
-  const indexWithout = (i: number) => i < timestampIndex ? i : i - 1
+  const indexWithout = (i: number) => timestampIndex === null || i < timestampIndex ? i : i - 1
   const params = prepared.params.filter((_, i) => i !== timestampIndex).map((param, i) => {
     const marker = statement.markers[i]
     const column = marker?.column == null ? undefined : columns.get(marker.column)
     const isKey = column !== undefined && (column.kind === "partition_key" || column.kind === "clustering")
-    return { name: param.name, type: param.type, isKey }
+    return { name: param.name, type: param.type, isKey, isTimestamp: marker?.usage === "timestamp" }
   })
   // Two markers for a column of the partition key (IN): a row is of several partitions, which no subtask owns alone.
   const keyMarkers = statement.markers.filter(({ column }) =>
@@ -97,6 +131,7 @@ export const make = Effect.fnUntraced(function*(
     timestampIndex,
     params,
     partitionKeys: isOnePartition ? prepared.partitionKeys.map(indexWithout) : [],
+    consistency,
     logged: { query: statement.cql, columns: params.map(describeParam) }
   }
 })

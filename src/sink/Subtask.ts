@@ -33,6 +33,7 @@ import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { SinkMisuse } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
+import type { StatementRoutes } from "./StatementRoutes.ts"
 
 /**
  * A checkpoint of one subtask whose rows are in the table and in the ledger.
@@ -53,16 +54,18 @@ export interface CommittedCheckpoint {
 }
 
 /**
- * What the subtasks of one sink share: the prepared statement, its encoder, and the bound on requests in flight.
+ * What the subtasks of one sink share: the prepared statements, their encoders, and the bound on requests in flight.
  *
  * @category models
  * @since 0.1.0
  */
 export interface OpenSink<A> {
-  readonly statement: SinkStatement
+  readonly statements: ReadonlyArray<SinkStatement>
   readonly writer: BatchWriter
-  /** Writes the values of a record; it throws a `Misfit`. */
+  /** Writes the values of a record for the first statement; it throws a `Misfit`. */
   readonly write: (record: A, out: WireBuffer) => void
+  /** What a record is written with, if that is not always the first statement alone. */
+  readonly routes: StatementRoutes<A> | null
   readonly locate: (place: number) => Located
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
@@ -176,7 +179,7 @@ export const make = Effect.fnUntraced(function*<A>(
         attempt: coordinator.attempt,
         subtask: index,
         number: segments++,
-        statements: [sink.statement.logged]
+        statements: sink.statements.map(({ logged }) => logged)
       }),
       scope
     ).pipe(Effect.tap((writer) =>
@@ -241,7 +244,7 @@ export const make = Effect.fnUntraced(function*<A>(
     segment: SegmentHandle
   ): Effect.fn.Return<void, CassandraError | WalError | RowRefused | SendFailed | SinkMisuse, Scope.Scope> {
     const opened = yield* backend.openSegment(segment)
-    yield* sameStatement(sink.statement.logged, opened.header.statements, segment)
+    yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
     const rows = Stream.mapEffect(opened.blocks, (block): Effect.Effect<ReadonlyArray<LoggedRow>, StateCorrupt> => {
       try {
         return Effect.succeed(RowFrame.read(block.payload))
@@ -325,29 +328,32 @@ export const make = Effect.fnUntraced(function*<A>(
   return { log, send }
 })
 
-/** Rows logged for one statement are never sent with another. */
-const sameStatement = (
-  current: LoggedStatement,
+const isSame = (current: LoggedStatement, logged: LoggedStatement | undefined): boolean =>
+  logged !== undefined && logged.query === current.query && logged.columns.length === current.columns.length &&
+  logged.columns.every((column, i) =>
+    column.name === current.columns[i]!.name && column.type === current.columns[i]!.type
+  )
+
+/** Rows logged for one statement are never sent with another; a row says which one by its place in the list. */
+const sameStatements = (
+  current: ReadonlyArray<LoggedStatement>,
   logged: ReadonlyArray<LoggedStatement>,
   segment: SegmentHandle
 ): Effect.Effect<void, SinkMisuse> => {
-  const found = logged[0]
-  if (
-    logged.length === 1 && found !== undefined && found.query === current.query &&
-    found.columns.length === current.columns.length &&
-    found.columns.every((column, i) =>
-      column.name === current.columns[i]!.name && column.type === current.columns[i]!.type
-    )
-  ) return Effect.void
-  const show = (statement: LoggedStatement | undefined) =>
-    statement === undefined
-      ? "nothing"
-      : `${statement.query}  [${statement.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}]`
+  if (logged.length === current.length && current.every((statement, i) => isSame(statement, logged[i]))) {
+    return Effect.void
+  }
+  const show = (statements: ReadonlyArray<LoggedStatement>) =>
+    statements.length === 0 ?
+      "nothing" :
+      statements.map((statement) =>
+        `${statement.query}  [${statement.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}]`
+      ).join("\n          ")
   return Effect.fail(
     new SinkMisuse({
       reason: "other-statement",
       detail: `The log holds ${segment.rows} rows of checkpoint ${segment.checkpointId} for another statement:\n` +
-        `  logged: ${show(found)}\n  now:    ${show(current)}\n` +
+        `  logged: ${show(logged)}\n  now:    ${show(current)}\n` +
         `Run once more with the logged statement until its rows are committed, then change it.`
     })
   )

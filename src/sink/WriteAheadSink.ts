@@ -34,11 +34,15 @@ import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { RecordRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
+import type { SinkStatementOptions } from "./SinkStatement.ts"
 import * as Statement from "./SinkStatement.ts"
+import type { StatementOptions } from "./StatementRoutes.ts"
+import * as Routes from "./StatementRoutes.ts"
 import type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 import * as Subtask from "./Subtask.ts"
 
 export { layerCoordinator } from "./Recovery.ts"
+export type { StatementOptions } from "./StatementRoutes.ts"
 export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 
 /**
@@ -59,9 +63,14 @@ export type SinkError =
  * @category models
  * @since 0.1.0
  */
-export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWriterOptions {
-  /** INSERT, UPDATE or DELETE with markers (`?` or `:name`), without a timestamp. */
-  readonly query: string
+export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStatementOptions, BatchWriterOptions {
+  /** INSERT, UPDATE or DELETE with markers (`?` or `:name`); every record is written with it. */
+  readonly query?: string | undefined
+  /**
+   * Instead of `query`: statements, each of which writes the records that it is for, in this order. The options of a
+   * statement win over those of the sink.
+   */
+  readonly statements?: ReadonlyArray<StatementOptions<A>> | undefined
   /** Names the input in errors about a record. Default "the input". */
   readonly input?: string | undefined
   /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
@@ -82,17 +91,32 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
 export const open = Effect.fnUntraced(function*<A>(
   options: WriteAheadSinkOptions<A>
 ): Effect.fn.Return<OpenSink<A>, CassandraError | StatementRefused, CassandraSession> {
-  const statement = yield* Statement.make(options.query)
-  if (statement.params.length === 0) {
+  const { bind, consistency, missing, nulls, query } = options
+  const given = (options.statements ?? []).map((one): StatementOptions<A> =>
+    Object.assign({ bind, consistency, missing, nulls }, one)
+  )
+  if (query !== undefined) given.unshift({ query, bind, consistency, missing, nulls })
+  if (given.length === 0 || (query !== undefined && given.length > 1)) {
     return yield* new StatementRefused({
-      query: options.query,
+      query: query ?? "",
+      problems: ["give the sink a query, or a list of statements, and not both"]
+    })
+  }
+  const statements = yield* Effect.forEach(given, (one) => Statement.make(one.query, one))
+  const problems = Statement.conflicts(statements)
+  if (problems.length > 0) return yield* new StatementRefused({ query: statements[0]!.query, problems })
+  const unmarked = statements.find(({ params }) => params.length === 0)
+  if (unmarked !== undefined) {
+    return yield* new StatementRefused({
+      query: unmarked.query,
       problems: ["it has no marker, so every record would write the same row: use ? or :name"]
     })
   }
   return {
-    statement,
-    writer: yield* Writer.make(statement, options),
-    write: RowEncoder.writer(statement.params, options),
+    statements,
+    writer: yield* Writer.make(statements, options),
+    write: RowEncoder.writer(statements[0]!.params, given[0]),
+    routes: given.length === 1 && given[0]!.when === undefined ? null : Routes.make(statements, given),
     locate: options.locate ?? ((place) => ({ input: options.input ?? "the input", place })),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
@@ -113,9 +137,9 @@ export const encodeChunk = <A>(
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
   const writers = Array.from({ length: parallelism }, () => new FrameWriter())
   const scratch = new WireBuffer(1024)
-  const { locate, statement, write } = sink
-  const { partitionKeys } = statement
-  const valueCount = statement.params.length
+  const { locate, routes, statements, write } = sink
+  const { params, partitionKeys } = statements[0]!
+  const valueCount = params.length
   return (elements) => {
     const parts = writers.map((): Array<EncodedElement> => [])
     const take = (subtask: number) => {
@@ -131,7 +155,15 @@ export const encodeChunk = <A>(
       const { place, value } = element
       let subtask = 0
       try {
-        if (parallelism === 1) {
+        if (routes !== null) {
+          const count = routes.stage(value)
+          for (let row = 0; row < count; row++) {
+            const { hash, statement, values } = routes.rows[row]!
+            subtask = hash % parallelism
+            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values)
+            if (writers[subtask]!.bytes >= blockBytes) take(subtask)
+          }
+        } else if (parallelism === 1) {
           writers[0]!.addWith(place, 0, valueCount, value, write)
         } else {
           scratch.length = 0

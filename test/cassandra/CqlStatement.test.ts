@@ -184,7 +184,8 @@ describe("checkIdempotent", () => {
       "INSERT INTO t (k, v) VALUES (?, mine(?))": ["the function mine()"],
       "INSERT INTO t (k, v) VALUES (?, ks.abs(?))": ["the function ks.abs()"],
       "INSERT INTO t (k, v) VALUES (?, \"Abs\"(?))": ["the function Abs()"],
-      "INSERT INTO t (k) VALUES (?) USING TTL 1 AND TIMESTAMP ?": ["USING TIMESTAMP"],
+      "INSERT INTO t (k) VALUES (?) USING TTL 1 AND TIMESTAMP 2": ["USING TIMESTAMP"],
+      "INSERT INTO t (k) VALUES (?) USING TTL 1 AND TIMESTAMP ?": [],
       "UPDATE t USING TIMESTAMP 1 SET n = n + 1, v = now() WHERE k = ?": ["USING TIMESTAMP", "the counter n", "now()"]
     }
     for (const [cql, expected] of Object.entries(cases)) assert.deepStrictEqual(violations(cql), expected, cql)

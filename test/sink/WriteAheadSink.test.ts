@@ -97,7 +97,7 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("WriteAheadSink", (i
     Effect.gen(function*() {
       const table = yield* makeTable("id int PRIMARY KEY, v int")
       const keys = (query: string) =>
-        Effect.map(WriteAheadSink.open<Row>({ query }), ({ statement }) => statement.partitionKeys)
+        Effect.map(WriteAheadSink.open<Row>({ query }), ({ statements }) => statements[0]!.partitionKeys)
       assert.deepStrictEqual(yield* keys(`UPDATE ${table} SET v = ? WHERE id IN (?, ?)`), [])
       assert.deepStrictEqual(yield* keys(`UPDATE ${table} SET v = ? WHERE id = ?`), [1])
       assert.deepStrictEqual(yield* keys(`INSERT INTO ${table} (v, id) VALUES (:v, :id)`), [1])

@@ -653,7 +653,7 @@ describe("the library on it", () => {
       })))
       yield* Effect.gen(function*() {
         const statement = yield* SinkStatement.make(insertRow)
-        const writer = yield* BatchWriter.make(statement, { sendRetry: atOnce })
+        const writer = yield* BatchWriter.make([statement], { sendRetry: atOnce })
         isArmed = true
         const error = yield* Effect.flip(
           writer.send({ locate: (place: number) => ({ input: "test", place }), checkpointId: 1 }, Stream.make(rows))

@@ -42,7 +42,8 @@ class EncodedBatch implements DriverRequest {
   write(encoder: { readonly protocolVersion: number }, streamId: number): Buffer {
     const { queryId } = this
     const { rows, timestampIndex, valueCount } = this.batch
-    const perRow = 1 + 2 + queryId.length + 2 + timestampBytes
+    const stamped = timestampIndex === null ? 0 : 1
+    const perRow = 1 + 2 + queryId.length + 2 + stamped * timestampBytes
     let size = headerBytes + 1 + 2 + rows.length * perRow + 2 + 1
     for (let i = 0; i < rows.length; i++) size += rows[i]!.to - rows[i]!.from
     const buffer = Buffer.allocUnsafe(size)
@@ -58,7 +59,7 @@ class EncodedBatch implements DriverRequest {
     prefix[0] = prepared
     prefix.writeUInt16BE(queryId.length, 1)
     queryId.copy(prefix, 3)
-    prefix.writeUInt16BE(valueCount + 1, 3 + queryId.length)
+    prefix.writeUInt16BE(valueCount + stamped, 3 + queryId.length)
     let at = 12
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!
@@ -77,9 +78,10 @@ const copyValues = (
   buffer: Buffer,
   start: number,
   { bytes, from, timestamp, to }: EncodedRow,
-  timestampIndex: number,
+  timestampIndex: number | null,
   valueCount: number
 ): number => {
+  if (timestampIndex === null) return start + bytes.copy(buffer, start, from, to)
   const split = timestampIndex >= valueCount
     ? to
     : timestampIndex === 0
@@ -96,7 +98,7 @@ const copyValues = (
 const routingParams = (batch: EncodedRows): Array<unknown> => {
   const first = batch.rows[0]!
   const params: Array<unknown> = valuesOf(first.bytes, first.from, first.to)
-  params.splice(batch.timestampIndex, 0, null)
+  if (batch.timestampIndex !== null) params.splice(batch.timestampIndex, 0, null)
   return params
 }
 

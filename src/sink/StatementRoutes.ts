@@ -1,0 +1,99 @@
+/**
+ * One record to several statements: which of them it is written with, its values for each, and where each row belongs.
+ * Plain code for plain loops.
+ *
+ * Rows of one partition stay in order, whichever statements they are of: statements of one table deal their rows to the
+ * subtasks by the same values, and a record's rows are logged together, in the order of the statements, each with a
+ * timestamp of its own.
+ *
+ * @since 0.1.0
+ */
+import { WireBuffer } from "../wire/WireBuffer.ts"
+import { partitionHash } from "../wire/WireValues.ts"
+import type { RowEncoderOptions } from "./RowEncoder.ts"
+import * as RowEncoder from "./RowEncoder.ts"
+import type { SinkStatement, SinkStatementOptions } from "./SinkStatement.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface StatementOptions<A> extends RowEncoderOptions<A>, SinkStatementOptions {
+  /** INSERT, UPDATE or DELETE with markers (`?` or `:name`). */
+  readonly query: string
+  /** Whether a record is written with this statement. Default: every record is. */
+  readonly when?: ((record: A) => boolean) | undefined
+}
+
+/**
+ * A row of the record that was staged last.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StagedRow {
+  statement: number
+  /** From 0: the same for all rows of one partition. */
+  hash: number
+  readonly values: WireBuffer
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface StatementRoutes<A> {
+  readonly rows: ReadonlyArray<StagedRow>
+  /**
+   * Encodes the rows of a record into the first of `rows`, and gives how many they are. It throws a `Misfit`, and then none
+   * of them counts.
+   */
+  readonly stage: (record: A) => number
+}
+
+/**
+ * By which values the rows of each statement are dealt. A statement that does not tell its partition makes all rows of its
+ * table go to one subtask: another one might overtake it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const dealKeys = (statements: ReadonlyArray<SinkStatement>): ReadonlyArray<ReadonlyArray<number>> =>
+  statements.map(({ partitionKeys, table }) =>
+    statements.every((other) =>
+        other.table.name !== table.name || other.table.keyspace !== table.keyspace || other.partitionKeys.length > 0
+      )
+      ? partitionKeys
+      : []
+  )
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <A>(
+  statements: ReadonlyArray<SinkStatement>,
+  options: ReadonlyArray<StatementOptions<A>>
+): StatementRoutes<A> => {
+  const keys = dealKeys(statements)
+  const writers = statements.map(({ params }, i) => RowEncoder.writer(params, options[i]))
+  const conditions = options.map(({ when }) => when)
+  const rows = statements.map((): StagedRow => ({ statement: 0, hash: 0, values: new WireBuffer(1024) }))
+  return {
+    rows,
+    stage: (record) => {
+      let count = 0
+      for (let i = 0; i < writers.length; i++) {
+        const when = conditions[i]
+        if (when !== undefined && !when(record)) continue
+        const row = rows[count]!
+        row.values.length = 0
+        writers[i]!(record, row.values)
+        row.statement = i
+        row.hash = partitionHash(row.values.bytes, 0, keys[i]!)
+        count++
+      }
+      return count
+    }
+  }
+}
