@@ -51,8 +51,13 @@ const driver = new Encoder(4, { encoding: { map: Map, set: Set, useBigIntAsLong:
 const durationClass = "org.apache.cassandra.db.marshal.DurationType"
 const vectorClass = "org.apache.cassandra.db.marshal.VectorType("
 
-/** The prepared metadata gives vectors and durations by class name. */
-const resolve = (type: CqlType): CqlType => {
+/**
+ * The type that is meant: the prepared metadata gives vectors and durations by their class names.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const resolved = (type: CqlType): CqlType => {
   if (type.code !== dataTypes.custom || typeof type.info !== "string") return type
   if (type.info === durationClass) return { code: dataTypes.duration }
   return type.info.startsWith(vectorClass) ? driver.parseFqTypeName(type.info) : type
@@ -92,7 +97,7 @@ const scalars: Record<number, readonly [name: string, encode: Encode]> = {
  * @since 0.1.0
  */
 export const typeName = (unresolved: CqlType): string => {
-  const type = resolve(unresolved)
+  const type = resolved(unresolved)
   const scalar = scalars[type.code]
   if (scalar !== undefined) return scalar[0]
   if (isVector(type)) {
@@ -233,7 +238,7 @@ const vint = (value: number): Buffer => {
 
 const vectorEncoder = (name: string, [element, dimension]: readonly [CqlType, number]): Encode => {
   const encode = present(encoder(element), typeName(element))
-  const isFixed = driver.serializationSizeIfFixed(resolve(element)) >= 0
+  const isFixed = driver.serializationSizeIfFixed(resolved(element)) >= 0
   return (value) => {
     // The driver's Vector says of a Float32Array, too, that it is an instance.
     const inner: unknown = value instanceof types.Vector && !ArrayBuffer.isView(value) ? value.elements : value
@@ -294,7 +299,7 @@ const compile = (type: CqlType): Encode => {
  * @category getters
  * @since 0.1.0
  */
-export const decode = (type: CqlType, bytes: Buffer): unknown => driver.decode(bytes, resolve(type))
+export const decode = (type: CqlType, bytes: Buffer): unknown => driver.decode(bytes, resolved(type))
 
 /** What `join` joined. */
 const partsOf = (bytes: Buffer, hasCount: boolean): Array<Buffer | null> => {
@@ -345,7 +350,7 @@ const canonicalParts = (parts: ReadonlyArray<Canonical>, isList: boolean): Canon
  * @since 0.1.0
  */
 export const canonical = (unresolved: CqlType): Canonical | null => {
-  const type = resolve(unresolved)
+  const type = resolved(unresolved)
   const same: Canonical = (bytes) => bytes
   switch (type.code) {
     case dataTypes.set:
@@ -398,7 +403,7 @@ export const canonical = (unresolved: CqlType): Canonical | null => {
  * @category constructors
  * @since 0.1.0
  */
-export const encoder = (type: CqlType): Encode => compile(resolve(type))
+export const encoder = (type: CqlType): Encode => compile(resolved(type))
 
 /**
  * `encoder` for plain loops over many rows: writes the value with its length into a buffer, most of them without one of
@@ -408,6 +413,6 @@ export const encoder = (type: CqlType): Encode => compile(resolve(type))
  * @since 0.1.0
  */
 export const writer = (type: CqlType): (value: unknown, out: WireBuffer) => void => {
-  const resolved = resolve(type)
-  return writerOf(resolved.code, compile(resolved))
+  const meant = resolved(type)
+  return writerOf(meant.code, compile(meant))
 }

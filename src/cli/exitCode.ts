@@ -116,6 +116,7 @@ export const verdict = (error: LoadError): Verdict => {
     case "CheckFailed":
     case "FieldsRefused":
     case "NotOldest":
+    case "SchemaRefused":
     case "StatementRefused":
       return { code: fatal, resumes: "no" }
     case "CassandraError":

@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import type { CqlType } from "../cassandra/CqlValue.ts"
 import * as CqlValue from "../cassandra/CqlValue.ts"
 import { CqlValueError, typeName } from "../cassandra/CqlValue.ts"
 import { WireBuffer } from "../wire/WireBuffer.ts"
 import { hashBytes, hashSeed, valuesOf } from "../wire/WireValues.ts"
+import * as RowSchema from "./RowSchema.ts"
 
 /**
  * @category models
@@ -19,6 +21,11 @@ export interface RowEncoderOptions<A> {
    * itself is that object.
    */
   readonly bind?: ((record: A) => ReadonlyArray<unknown> | { readonly [name: string]: unknown }) | undefined
+  /**
+   * Encodes what `bind` gives, or the record itself, to these values. It is compared with the statement when the sink
+   * opens, and every mismatch is told. Default: the values are what `CqlValue` takes.
+   */
+  readonly schema?: RowSchema.RowSchema | undefined
   /** What `null` means: `tombstone` deletes the column, `unset` leaves it as it is. Default `tombstone`. */
   readonly nulls?: "tombstone" | "unset" | undefined
   /** What a missing field means: `error`, or `unset` as an `undefined` one always does. Default `error`. */
@@ -82,7 +89,8 @@ export const writer = <A>(
   const writers = params.map((param) => CqlValue.writer(param.type))
   const nullIsUnset = options.nulls === "unset"
   const missingIsError = options.missing !== "unset"
-  const bind = options.bind
+  const { bind, schema } = options
+  const encode = schema === undefined ? undefined : RowSchema.encoder(schema)
 
   const writeOne = (i: number, value: unknown, out: WireBuffer): void => {
     const param = params[i]!
@@ -100,7 +108,12 @@ export const writer = <A>(
   }
 
   return (record, out) => {
-    const source: unknown = bind === undefined ? record : bind(record)
+    let source: unknown = bind === undefined ? record : bind(record)
+    if (encode !== undefined) {
+      const encoded = encode(source)
+      if (Result.isFailure(encoded)) throw new Misfit(encoded.failure.field, encoded.failure.problem)
+      source = encoded.success
+    }
     if (Array.isArray(source)) {
       if (source.length !== params.length) {
         throw new Misfit(

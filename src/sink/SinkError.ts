@@ -25,6 +25,25 @@ export class StatementRefused extends Schema.TaggedError<StatementRefused>("effe
 }
 
 /**
+ * A Schema does not fit the statement that its rows are for. Every mismatch is listed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SchemaRefused extends Schema.TaggedError<SchemaRefused>("effect-cassandra/SchemaRefused")(
+  "SchemaRefused",
+  { query: Schema.String, problems: Schema.Array(Schema.String) }
+) {
+  override get message(): string {
+    return `The schema of the rows does not fit this statement:\n  ${this.query}\n` +
+      this.problems.map((problem) => `- ${problem}`).join("\n")
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * A record does not fit the statement: a field is missing, or a value does not fit its column. It was not logged.
  *
  * @category errors
@@ -35,7 +54,9 @@ export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cas
   { input: Schema.String, place: Schema.Number, column: Schema.String, problem: Schema.String }
 ) {
   override get message(): string {
-    return `${this.input}, record at ${this.place}, column ${this.column}: ${this.problem}`
+    return `${this.input}, record at ${this.place}${
+      this.column === "" ? "" : `, column ${this.column}`
+    }: ${this.problem}`
   }
   get isRetryable(): boolean {
     return false

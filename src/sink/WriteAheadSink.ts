@@ -32,8 +32,9 @@ import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
 import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
+import * as RowSchema from "./RowSchema.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
-import { RecordRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
+import { RecordRefused, SchemaRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
 import type { SinkStatementOptions } from "./SinkStatement.ts"
 import * as Statement from "./SinkStatement.ts"
 import type { StatementOptions } from "./StatementRoutes.ts"
@@ -54,6 +55,7 @@ export type SinkError =
   | CoordinatorError
   | RecordRefused
   | RowRefused
+  | SchemaRefused
   | SendFailed
   | SinkMisuse
   | StatementRefused
@@ -82,20 +84,20 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
 }
 
 /**
- * Checks and prepares the statement; nothing is claimed, read or written. Fails with `StatementRefused` if it can't be
- * written exactly once.
+ * Checks and prepares the statements; nothing is claimed, read or written. Fails with `StatementRefused` if one can't be
+ * written exactly once, with `SchemaRefused` if the rows of a Schema do not fit it.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const open = Effect.fnUntraced(function*<A>(
   options: WriteAheadSinkOptions<A>
-): Effect.fn.Return<OpenSink<A>, CassandraError | StatementRefused, CassandraSession> {
-  const { bind, consistency, missing, nulls, query } = options
+): Effect.fn.Return<OpenSink<A>, CassandraError | SchemaRefused | StatementRefused, CassandraSession> {
+  const { bind, consistency, missing, nulls, query, schema } = options
   const given = (options.statements ?? []).map((one): StatementOptions<A> =>
-    Object.assign({ bind, consistency, missing, nulls }, one)
+    Object.assign({ bind, consistency, missing, nulls, schema }, one)
   )
-  if (query !== undefined) given.unshift({ query, bind, consistency, missing, nulls })
+  if (query !== undefined) given.unshift({ query, bind, consistency, missing, nulls, schema })
   if (given.length === 0 || (query !== undefined && given.length > 1)) {
     return yield* new StatementRefused({
       query: query ?? "",
@@ -105,6 +107,17 @@ export const open = Effect.fnUntraced(function*<A>(
   const statements = yield* Effect.forEach(given, (one) => Statement.make(one.query, one))
   const problems = Statement.conflicts(statements)
   if (problems.length > 0) return yield* new StatementRefused({ query: statements[0]!.query, problems })
+  const misfits = statements.flatMap(({ params, query }, i) => {
+    const { missing, schema } = given[i]!
+    const problems = schema === undefined ? [] : RowSchema.mismatches(schema, params, missing === "unset")
+    return problems.length === 0 ? [] : [{ query, problems }]
+  })
+  if (misfits.length > 0) {
+    return yield* new SchemaRefused({
+      query: misfits.map(({ query }) => query).join("\n  "),
+      problems: misfits.flatMap(({ problems }) => problems)
+    })
+  }
   const unmarked = statements.find(({ params }) => params.length === 0)
   if (unmarked !== undefined) {
     return yield* new StatementRefused({
@@ -123,6 +136,17 @@ export const open = Effect.fnUntraced(function*<A>(
     counters: { logged: 0 }
   }
 })
+
+/**
+ * Options of a sink whose records are those of a Schema: the compiler knows it too.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const typed = <S extends RowSchema.RowSchema>(
+  schema: S,
+  options: Omit<WriteAheadSinkOptions<S["Type"]>, "bind" | "schema" | "statements">
+): WriteAheadSinkOptions<S["Type"]> => Object.assign({ schema }, options)
 
 /**
  * Encodes a chunk of elements for `parallelism` subtasks. All rows of one partition go to the same subtask, in order;

@@ -61,6 +61,7 @@ const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
   isImpatient: true,
+  isRouted: false,
   endPause: 0
 })
 

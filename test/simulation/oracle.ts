@@ -15,6 +15,7 @@ import type { Program } from "./program.ts"
 export const table = "sim.t"
 /** `rank` falls as `seq` grows: of two rows with one timestamp neither wins, as the greater value of each cell does. */
 export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
+export const update = `UPDATE ${table} SET rank = ?, seq = ? WHERE id = ?`
 export const ledgerTable = "flink_auxiliary.checkpoints_job"
 export const directory = "/data/jobs/state"
 

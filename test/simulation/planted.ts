@@ -343,6 +343,32 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
 
+  // --- several statements
+
+  bug(
+    "statement-index",
+    "The log does not say which of several statements a row is for: it is sent with the first one, its values in other places.",
+    edit(
+      "sink/WriteAheadSink.ts",
+      "writers[subtask]!.addWritten(place, statement, statements",
+      "writers[subtask]!.addWritten(place, 0, statements"
+    )
+  ),
+  bug(
+    "statements-apart",
+    "Each statement deals its rows on its own, so that two rows of one key are logged by subtasks that do not know of each other.",
+    edit("sink/StatementRoutes.ts", "keys[i]!)\n", "keys[i]!) + i\n")
+  ),
+  bug(
+    "statements-mixed",
+    "Rows of several statements share a request, which is sent with the statement of its first row.",
+    edit(
+      "sink/BatchWriter.ts",
+      "byStatement(rows, statements.length).flatMap",
+      "[[...rows]].flatMap"
+    )
+  ),
+
   // --- going on
 
   bug(

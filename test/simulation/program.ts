@@ -36,6 +36,8 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly requestsInFlightMax: number
   /** Requests are repeated once only. */
   readonly isImpatient: boolean
+  /** Records are written with one of two statements by turns, both of which write the same cells. */
+  readonly isRouted: boolean
   /** Virtual milliseconds between the last record and the end of the source. */
   readonly endPause: number
 }
@@ -90,6 +92,7 @@ export const generate = (seed: number): Program => {
     pendingBytesMax: dice.pick([400, 8_000_000]),
     requestsInFlightMax: dice.pick([1, 4]),
     isImpatient: dice.chance(0.3),
+    isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
   if (!FaultProgram.hasSlowCleanUp(faults)) return program

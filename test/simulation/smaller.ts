@@ -27,6 +27,7 @@ export function* smaller(program: Program): Generator<Program> {
   }
   const plain: Partial<Program> = {
     isImpatient: false,
+    isRouted: false,
     endPause: 0,
     retainedCheckpoints: 1,
     writeBufferBytes: 262_144,
