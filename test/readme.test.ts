@@ -94,6 +94,30 @@ describe("README", () => {
       })
     ))
 
+  it("the typed sink runs: the ships that are left, and all of their changes", () =>
+    inDirectory((directory) =>
+      withClient(async (client) => {
+        await client.execute(keyspace("fleet"))
+        await client.execute("CREATE TYPE IF NOT EXISTS fleet.position (lat double, lon double)")
+        for (const table of ["fleet.ships", "fleet.changes", "flink_auxiliary.checkpoints_ships"]) {
+          await client.execute(`DROP TABLE IF EXISTS ${table}`).catch(() => {})
+        }
+        await client.execute(
+          "CREATE TABLE fleet.ships (imo bigint PRIMARY KEY, position frozen<position>, seen timestamp)"
+        )
+        await client.execute("CREATE TABLE fleet.changes (imo bigint, at timestamp, type text, PRIMARY KEY (imo, at))")
+        const first = await run("typed.ts", directory)
+        assert.strictEqual(first.code, 0, first.output)
+        assert.include(first.output, "finished: 900 changes, 1800 rows")
+        const count = async (table: string) =>
+          Number((await client.execute(`SELECT count(*) AS n FROM ${table}`)).rows[0]!["n"])
+        assert.strictEqual(await count("fleet.changes"), 900)
+        // The last change of each of the 33 ships decides.
+        const left = Array.from({ length: 33 }, (_, i) => 899 - i).filter((i) => i % 10 !== 9).length
+        assert.strictEqual(await count("fleet.ships"), left)
+      })
+    ))
+
   it("the stream runs, and goes on where it was", () =>
     inDirectory((directory) =>
       withClient(async (client) => {

@@ -144,8 +144,15 @@ const read = <A>(name: string, kind: Kind<A>, { from, text: input }: Given): Eff
  * @category constructors
  * @since 0.1.0
  */
-export const required = <A>(name: string, kind: Kind<A>, description: string): Flag.Flag<A> =>
-  given(name, kind.metavar, `${description} (required)`).pipe(Flag.mapEffect((input) => read(name, kind, input)))
+export const required = <A>(
+  name: string,
+  kind: Kind<A>,
+  description: string,
+  options?: { readonly alias: string }
+): Flag.Flag<A> =>
+  given(name, kind.metavar, `${description} (required)`, options?.alias).pipe(
+    Flag.mapEffect((input) => read(name, kind, input))
+  )
 
 /**
  * @category constructors

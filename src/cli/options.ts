@@ -402,6 +402,28 @@ export const verify = {
 export type VerifyOptions = Command.Command.Config.Infer<typeof verify>
 
 /**
+ * The flags of `schema`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const schema = {
+  keyspace: load.keyspace,
+  table: Flag.required("table", tables, "The table, as name or keyspace.name", { alias: "t" }),
+  contactPoints: load.contactPoints,
+  port: load.port,
+  localDc: load.localDc,
+  username: load.username,
+  ...tls
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type SchemaOptions = Command.Command.Config.Infer<typeof schema>
+
+/**
  * What says which files, and how they are read.
  *
  * @category models

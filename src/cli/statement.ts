@@ -63,7 +63,13 @@ const namesOf = (session: Session, column: string, table: string, where: string,
     (rows) => rows.map((row) => String(row[column])).toSorted()
   )
 
-const noTable = Effect.fnUntraced(function*(session: Session, keyspace: string, table: string) {
+/**
+ * Why there is no such table, as the end of a sentence.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const noTable = Effect.fnUntraced(function*(session: Session, keyspace: string, table: string) {
   const tables = yield* namesOf(session, "table_name", "tables", " WHERE keyspace_name = ?", [keyspace])
   if (tables.length > 0) {
     return `there is no table ${keyspace}.${table}${didYouMean(table, tables)}; ${keyspace} has ${someOf(tables)}`
