@@ -159,6 +159,8 @@ const optionInterfaces: ReadonlyArray<readonly [file: string, name: string]> = [
   ["src/job/Job.ts", "JobOptions"],
   ["src/sink/WriteAheadSink.ts", "WriteAheadSinkOptions"],
   ["src/sink/RowEncoder.ts", "RowEncoderOptions"],
+  ["src/sink/SinkStatement.ts", "SinkStatementOptions"],
+  ["src/sink/StatementRoutes.ts", "StatementOptions"],
   ["src/sink/BatchWriter.ts", "BatchWriterOptions"],
   ["src/sink/BatchPlan.ts", "BatchBounds"],
   ["src/state/FileStateBackend.ts", "FileStateBackendOptions"],

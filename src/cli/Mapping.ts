@@ -189,7 +189,7 @@ const readMapping = (text: string): Mapping => {
         name.offset,
         "the write timestamp is the sink's: it is decided once, when a row is logged, so that a row sent again is the " +
           "same write",
-        "Leave it out: later records win over earlier ones."
+        "Leave it out: later records win over earlier ones. Or give a --query with USING TIMESTAMP :field, in microseconds."
       )
     }
     return { column: !name.isQuoted && name.text === "__ttl" ? null : name.text, offset: name.offset }

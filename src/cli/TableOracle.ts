@@ -150,7 +150,12 @@ export const make = (
 ): Result.Result<TableOracle, string> => {
   const parsed = CqlStatement.parse(query)
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure.message)
-  const { assignments, markers, verb } = parsed.success
+  const { assignments, markers, timestamp, verb } = parsed.success
+  if (timestamp !== null) {
+    return Result.fail(
+      "its rows bring write timestamps of their own, so the last record of a key need not be the one that won"
+    )
+  }
   if (verb === "DELETE" || assignments.some(({ kind, term }) => kind !== "replace" || term !== "marker")) {
     return Result.fail("only INSERT, and UPDATE with column = ? for each column, can be compared with a table")
   }
