@@ -56,6 +56,30 @@ const differs = (ended: Ended): Found => {
 }
 
 describe.concurrent("effect-cassandra verify", () => {
+  it("is refused for records that bring timestamps of their own, which load takes", async () => {
+    const file = fixture.write("stamped.ndjson", [
+      `{"id":1,"a":"new","at":1700000000000002}`,
+      `{"id":1,"a":"old","at":1700000000000001}`
+    ])
+    const query = `INSERT INTO ${keyspace}.stamped (id, a) VALUES (:id, :a) USING TIMESTAMP :at`
+    await fixture.client.execute(`CREATE TABLE ${keyspace}.stamped (id int PRIMARY KEY, a text)`)
+    const ended = await run(fixture.load("stamped", file, query))
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const { rows } = await fixture.client.execute(`SELECT a, WRITETIME(a) AS at FROM ${keyspace}.stamped`)
+    assert.deepStrictEqual([rows[0]!["a"], rows[0]!["at"]], ["new", 1_700_000_000_000_002n])
+    const refused = await run(["verify", file, `--query=${query}`])
+    assert.strictEqual(refused.code, 3)
+    assert.match(refused.stderr, /write timestamps of their own/)
+    assert.notMatch(refused.stderr, /^\s+at /m)
+    const bare = fixture.write("bare-stamp.ndjson", [`{"id":2,"a":"x","at":null}`])
+    const missing = await run(fixture.load("bare-stamp", bare, query))
+    assert.strictEqual(missing.code, 2, missing.stderr)
+    assert.match(
+      missing.stderr,
+      /bare-stamp\.ndjson, record at 1, column at: it is the row's write timestamp and has no value/
+    )
+  })
+
   it("every type, updates of parts of a row, static columns, nulls", async () => {
     const uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
     const file = fixture.write("wide.ndjson", [
