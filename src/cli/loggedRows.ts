@@ -1,5 +1,6 @@
 /**
- * The rows of a segment as NDJSON, for people: place in the input, write timestamp, values by their columns' names.
+ * The rows of a segment as NDJSON, for people: place in the input, write timestamp, which statement of the sink if it has
+ * several, values by their columns' names.
  *
  * @since 0.1.0
  */
@@ -31,7 +32,8 @@ const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
       const { key, toText } = columns[statement]![i]!
       cells.push(`${key}:${value === null ? "null" : toText(value)}`)
     }
-    return `{"place":${place},"timestamp":${timestamp},"values":{${cells.join(",")}}}\n`
+    const which = columns.length > 1 ? `,"statement":${statement}` : ""
+    return `{"place":${place},"timestamp":${timestamp}${which},"values":{${cells.join(",")}}}\n`
   }
 }
 

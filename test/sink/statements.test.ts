@@ -10,6 +10,7 @@ import * as WriteAheadSink from "../../src/sink/WriteAheadSink.ts"
 import * as IterableSource from "../../src/source/IterableSource.ts"
 import * as TableContent from "../../src/testing/TableContent.ts"
 import * as TestKeyspace from "../../src/testing/TestKeyspace.ts"
+import { run as command } from "../cli/commandFixture.ts"
 import { fresh, live, services, tempDirectory } from "../real/fixture.ts"
 
 interface Event {
@@ -220,6 +221,16 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("a sink of several s
       const events = [1, 2, 3].map((seq): Event => ({ type: "put", user: 1, item: seq, seq }))
       const down = { before: () => Effect.die("the server is gone") }
       yield* Effect.exit(run(events, sinkOf(keyspace), 1, { directory, jobId, faults: down }))
+      const { stdout } = yield* Effect.promise(() => command(["export", `--state=${directory}`, "--checkpoint=1"]))
+      assert.deepStrictEqual(
+        stdout.trimEnd().split("\n").map((line) => JSON.parse(line)).map((
+          { place, statement, values }
+        ) => [place, statement, values]),
+        events.flatMap(({ item, seq, type, user }, place) => [
+          [place, 0, { user, item, seq, note: `put ${seq}` }],
+          [place, 4, { item, seq, type, user }]
+        ])
+      )
       const reordered = { statements: statements!.toReversed() }
       const error = yield* Effect.flip(run(events, reordered, 1, { directory, jobId }))
       assert.match((error as Error).message, /for another statement:\n {2}logged: INSERT[^]*\n {2}now: {4}INSERT/)
