@@ -14,6 +14,7 @@ const pages = [
   "README.md",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
+  "examples/README.md",
   ...Fs.readdirSync("docs").filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
 ].filter((page) => Fs.existsSync(page))
 
