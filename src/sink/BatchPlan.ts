@@ -8,6 +8,8 @@ import type { LoggedRow } from "../state/RowFrame.ts"
 import { partitionHash } from "../wire/WireValues.ts"
 
 /**
+ * How large a batch may become.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -23,6 +25,8 @@ export interface BatchBounds {
 }
 
 /**
+ * A little below where a Cassandra with its default settings warns.
+ *
  * @category constants
  * @since 0.1.0
  */

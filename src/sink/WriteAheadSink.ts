@@ -42,6 +42,8 @@ export { layerCoordinator } from "./Recovery.ts"
 export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 
 /**
+ * Why a sink fails.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -56,6 +58,8 @@ export type SinkError =
   | WalError
 
 /**
+ * The query, how records become its values, how they are sent, and how much may wait. Only `query` has no default.
+ *
  * @category models
  * @since 0.1.0
  */

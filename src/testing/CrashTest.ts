@@ -83,6 +83,8 @@ export interface CrashEnd {
 }
 
 /**
+ * The program under test, what it finds, and how its end is judged. `setup`, `main` and `check` have no default.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -137,6 +139,8 @@ export interface CrashFailure {
 }
 
 /**
+ * What the runs of a hunt have met.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -74,6 +74,8 @@ export interface WrittenRow {
 }
 
 /**
+ * How large the cluster is, what its chance is drawn from, and what it does to requests.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -107,6 +109,8 @@ export interface ClusterOptions {
 }
 
 /**
+ * What a session of the simulated cluster has by default.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -150,6 +154,8 @@ export interface RawRow {
 }
 
 /**
+ * A cluster in memory, shared by all sessions of it.
+ *
  * @category models
  * @since 0.1.0
  */
