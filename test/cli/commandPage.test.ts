@@ -3,7 +3,7 @@
  *
  * `UPDATE_DOCS=1` writes them anew.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import { run } from "./commandFixture.ts"
 
@@ -75,19 +75,51 @@ const flagsOf = (verb: string, groups: ReadonlyArray<Group>, load: ReadonlyArray
   return [`## Flags of ${verb}`, own.length === 0 ? "" : table(own), same].filter((part) => part !== "").join("\n\n")
 }
 
+/** Commands that a page shows in a block of its own, a line or with a backslash at its end several. */
+const commandsOf = (text: string): ReadonlyArray<string> =>
+  [...text.replaceAll("\\\n", " ").matchAll(/^ {4,}(?:npx )?effect-cassandra (.*)$/gm)].map(([, command]) => command!)
+
+const pages = [
+  "README.md",
+  ...Fs.readdirSync("docs").filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
+]
+
+const verbs = new Map<string, ReadonlyArray<Group>>()
+
+beforeAll(async () => {
+  const listed = /^SUBCOMMANDS\n((?: {2}.*\n?)+)/m.exec(await help())?.[1] ?? ""
+  for (const [, verb] of listed.matchAll(/^ {2}([\w-]+)/gm)) {
+    verbs.set(verb!, groupsOf(await help(verb!)))
+    assert.isAbove(verbs.get(verb!)!.length, 0, verb)
+  }
+  assert.containsAllKeys(verbs, ["load", "verify", "inspect"])
+})
+
+describe("commands that the documents show", () => {
+  const shown = pages.flatMap((name) => commandsOf(Fs.readFileSync(name, "utf8")).map((command) => ({ name, command })))
+
+  it("are many", () => assert.isAbove(shown.length, 15))
+
+  for (const { command, name } of shown) {
+    it(`${name}: ${command}`, () => {
+      const [, verb, rest] = /^(\S+)(.*)$/.exec(command)!
+      const groups = verbs.get(verb!)
+      if (groups === undefined) return assert.match(command, /^(?:<verb> --help|--completions \w+)$/)
+      const usages = groups.flatMap(({ flags }) => flags.map(({ usage }) => usage)).join("\n")
+      const known = new Set([...usages.matchAll(/(?:^|, )(--?[\w-]+)/gm)].map(([, flag]) => flag!))
+      // What stands in quotes is no flag.
+      for (const [, flag] of rest!.replace(/"[^"]*"/g, "").matchAll(/\s(--?[a-z][\w-]*)/g)) {
+        assert.isTrue(known.has(flag!) || flag === "--help" || flag === "--log-level", `${verb} has no ${flag}`)
+      }
+    })
+  }
+})
+
 describe(page, () => {
-  it("has the flags of every verb, in the words of its help", async () => {
-    const verbs = [...(/^SUBCOMMANDS\n((?: {2}.*\n?)+)/m.exec(await help())?.[1] ?? "").matchAll(/^ {2}([\w-]+)/gm)]
-      .map(([, verb]) => verb!)
-    assert.includeMembers(verbs, ["load", "verify", "inspect"])
+  it("has the flags of every verb, in the words of its help", () => {
     const parts: Array<string> = []
-    let load: ReadonlyArray<Flag> = []
-    for (const verb of verbs) {
-      const groups = groupsOf(await help(verb))
-      if (verb === "load") load = groups.flatMap(({ flags }) => flags)
-      assert.isAbove(groups.flatMap(({ flags }) => flags).length, 0, verb)
-      parts.push(flagsOf(verb, groups, load))
-    }
+    const load = verbs.get("load")!.flatMap(({ flags }) => flags)
+    for (const [verb, groups] of verbs) parts.push(flagsOf(verb, groups, load))
     const text = Fs.readFileSync(page, "utf8")
     const from = text.indexOf(begin) + begin.length
     const expected = `${text.slice(0, from)}\n${parts.join("\n\n")}\n\n${text.slice(text.indexOf(end))}`
