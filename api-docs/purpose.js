@@ -1,6 +1,6 @@
 /**
  * For TypeDoc: the comment at the top of a file is its module's, without a tag that says so; and whatever is exported has a
- * sentence that says what it is for, not only a category.
+ * sentence that says what it is for, not only a category. Optional members of options say their default.
  */
 import * as Fs from "node:fs"
 import { Comment, Converter, MinimalSourceFile, ReflectionKind } from "typedoc"
@@ -31,6 +31,18 @@ export function load(app) {
         // A type and the schema of its name are one thing.
         if (module.children.some((other) => other.name === child.name && says(other))) continue
         app.logger.warn(`${module.name}.${child.name} has no sentence that says what it is for`)
+      }
+      for (const child of module.children ?? []) {
+        if (!child.kindOf(ReflectionKind.Interface) || !/(?:Options|Config)$/.test(child.name)) continue
+        const listed = (child.comment?.summary ?? []).map((part) => part.text).join("")
+        for (const option of child.children ?? []) {
+          // Told where it is declared, by itself or in a list of all.
+          if (option.inheritedFrom !== undefined || listed.includes(`\`${option.name}\``)) continue
+          const text = (option.comment?.summary ?? option.signatures?.[0]?.comment?.summary ??
+            option.type?.declaration?.signatures?.[0]?.comment?.summary ?? []).map((part) => part.text).join("")
+          const name = `${module.name}.${child.name}.${option.name}`
+          if (option.flags.isOptional && !/default/i.test(text)) app.logger.warn(`${name} does not say its default`)
+        }
       }
     }
   })

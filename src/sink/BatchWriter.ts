@@ -32,6 +32,7 @@ export interface BatchWriterOptions {
   readonly requestsInFlightMax?: number | undefined
   /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
   readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
+  /** How large a batch may become. Default `BatchPlan.defaultBounds`. */
   readonly batchBounds?: BatchBounds | undefined
 }
 

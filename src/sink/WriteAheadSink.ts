@@ -68,7 +68,7 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
   readonly query: string
   /** Names the input in errors about a record. Default "the input". */
   readonly input?: string | undefined
-  /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
+  /** What a record's place stands for: the `locate` of a source of several files. Default: a place in `input`. */
   readonly locate?: ((place: number) => Located) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined

@@ -103,7 +103,7 @@ export interface CrashTestOptions {
   ) => Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem>
   /** What is wrong in the end, a sentence each; none if all is well. */
   readonly check: (end: CrashEnd) => Iterable<string>
-  /** Sees each row as it is sent, before any fault: what is wrong with it, or null. */
+  /** Sees each row as it is sent, before any fault: what is wrong with it, or null. Default: all are right. */
   readonly onWrite?: ((row: WrittenRow) => string | null) | undefined
   /**
    * Whether a process that ends with this error is started again (by a supervisor, half a second later). Default: when

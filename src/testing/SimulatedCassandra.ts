@@ -84,7 +84,7 @@ export interface ClusterOptions {
   readonly replicas?: number | undefined
   /** Of all that is left to chance. Default 0. */
   readonly seed?: number | undefined
-  /** Asked first, for each request: a fault, null for none, undefined to leave it to `faults`. */
+  /** Asked first, for each request: a fault, null for none, undefined to leave it to `faults`. Default: all are. */
   readonly onRequest?: ((request: SimulatedRequest) => Fault | null | undefined) | undefined
   /** Default: none. */
   readonly faults?: FaultRates | undefined
@@ -96,11 +96,11 @@ export interface ClusterOptions {
   readonly delayMillisMax?: number | undefined
   /** With which probability a late write lands at each request that arrives. Default 1/8; 0: only at `flushLate`. */
   readonly lateChance?: number | undefined
-  /** Virtual milliseconds since 1970 between which no node answers. */
+  /** Virtual milliseconds since 1970 between which no node answers. Default: none. */
   readonly outages?: ReadonlyArray<{ readonly fromMillis: number; readonly toMillis: number }> | undefined
-  /** Says why a row is refused whatever is tried, null if it is not: a batch with it fails as `InvalidQuery`. */
+  /** Says why a row is refused whatever is tried, null if it is not: a batch with it fails as `InvalidQuery`. Default: none is. */
   readonly refuses?: ((row: WrittenRow) => string | null) | undefined
-  /** Sees each row of each write as it is sent, before any fault; repeated with each attempt. */
+  /** Sees each row of each write as it is sent, before any fault; repeated with each attempt. Default: nobody does. */
   readonly onWrite?: ((row: WrittenRow) => void) | undefined
   /** Whether replicas that were asked together are made equal. Default true. */
   readonly readRepair?: boolean | undefined

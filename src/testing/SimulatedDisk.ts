@@ -69,9 +69,9 @@ export interface SimulatedDiskOptions {
   readonly capacity?: number | undefined
   /** Whether reads from open files return fewer bytes than there are, at random. Default false. */
   readonly shortReads?: boolean | undefined
-  /** See `SimulatedDisk.inject`. */
+  /** See `SimulatedDisk.inject`. Default: none. */
   readonly faults?: ReadonlyArray<DiskFault> | undefined
-  /** See `SimulatedDisk.observe`. */
+  /** See `SimulatedDisk.observe`. Default: nobody observes. */
   readonly onStep?: ((step: DiskStep, disk: SimulatedDisk) => Effect.Effect<void>) | undefined
 }
 
