@@ -284,3 +284,20 @@ describe("CONTRIBUTING.md", () => {
     for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) assert.property(scripts, name!)
   })
 })
+
+describe(".github/workflows/ci.yml", () => {
+  const workflow = read(".github/workflows/ci.yml")
+
+  it("runs .ci/run on the oldest Node that is promised and on the newest, as the README says", () => {
+    const { engines } = JSON.parse(read("package.json")) as { readonly engines: { readonly node: string } }
+    const [, nodes] = /node: \[(.*)\]/.exec(workflow)!
+    const [oldest, newest] = nodes!.split(", ").map((node) => node.replaceAll("\"", ""))
+    assert.strictEqual(engines.node, `>=${oldest}`)
+    assert.include(read("README.md"), `Node ${oldest} to ${newest}`)
+    assert.include(read("CONTRIBUTING.md"), `TEST_NODE_VERSION=${oldest} .ci/run`)
+    assert.match(workflow, /run: \.ci\/run\n\s+env:\n\s+TEST_NODE_VERSION: \$\{\{ matrix\.node \}\}/)
+    // And does nothing of its own besides.
+    assert.deepStrictEqual([...workflow.matchAll(/\brun: (.*)/g)].map(([, command]) => command), [".ci/run"])
+    assert.match(read(".ci/run"), /^npm ci$[^]*"node@\$TEST_NODE_VERSION"[^]*^npm test$/m)
+  })
+})
