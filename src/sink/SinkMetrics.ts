@@ -41,6 +41,17 @@ export const pendingLimit = Metric.gauge("effect_cassandra.sink.pending.limit", 
 })
 
 /**
+ * Below its maximum while Cassandra is slow or fails.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const requestsLimit = Metric.gauge("effect_cassandra.sink.requests.limit", {
+  description: "Requests that may be under way at once",
+  attributes: { unit: "{request}" }
+})
+
+/**
  * Rows that Cassandra has acknowledged; those that are sent again count again.
  *
  * @category metrics

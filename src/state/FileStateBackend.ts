@@ -43,6 +43,8 @@ export interface FileStateBackendOptions {
   readonly retainedCheckpoints?: number | undefined
   /** Bytes gathered before a write to the open segment. Default 256 KiB. */
   readonly writeBufferBytes?: number | undefined
+  /** Bytes of a read of a sealed segment; as many are read ahead. Default 1 MiB. */
+  readonly readBufferBytes?: number | undefined
   /** Take the directory from a process that still holds it. Its epoch fences it; default false. */
   readonly takeOver?: boolean | undefined
 }
