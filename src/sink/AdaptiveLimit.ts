@@ -10,6 +10,8 @@
  */
 
 /**
+ * The limit as it is now, and what it is told of each request.
+ *
  * @category models
  * @since 0.1.0
  */

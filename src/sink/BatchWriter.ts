@@ -24,6 +24,8 @@ import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
 
 /**
+ * How rows are sent: how many requests at once, how they are repeated, how large they are.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -32,6 +34,7 @@ export interface BatchWriterOptions {
   readonly requestsInFlightMax?: number | undefined
   /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
   readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
+  /** How large a batch may become. Default `BatchPlan.defaultBounds`. */
   readonly batchBounds?: BatchBounds | undefined
 }
 
@@ -42,11 +45,14 @@ export interface BatchWriterOptions {
  * @since 0.1.0
  */
 export interface RowsOrigin {
+  /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly checkpointId: number
 }
 
 /**
+ * Sends logged rows of one statement.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -62,6 +68,8 @@ export interface BatchWriter {
 const isAboutRows = ({ reason }: CassandraError): boolean => reason._tag === "InvalidQuery" || reason._tag === "Encode"
 
 /**
+ * A writer whose bound on requests in flight holds for all who use it.
+ *
  * @category constructors
  * @since 0.1.0
  */

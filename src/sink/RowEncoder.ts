@@ -12,6 +12,8 @@ import { hashBytes, hashSeed, valuesOf } from "../wire/WireValues.ts"
 import * as RowSchema from "./RowSchema.ts"
 
 /**
+ * How a record becomes the values of a row.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -63,6 +65,8 @@ export class Misfit {
 }
 
 /**
+ * The wire values of a row, in the order of the markers; `undefined` is unset.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -179,6 +183,8 @@ export const partitionHash = (
 }
 
 /**
+ * A marker as the header of a segment names it.
+ *
  * @category combinators
  * @since 0.1.0
  */

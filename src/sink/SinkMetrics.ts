@@ -7,6 +7,8 @@ import * as Metric from "effect/Metric"
 import { family } from "../checkpoint/MetricFamily.ts"
 
 /**
+ * Rows appended to the log, durable or not yet.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -50,6 +52,8 @@ export const requestsLimit = Metric.gauge("effect_cassandra.sink.requests.limit"
 })
 
 /**
+ * Rows that Cassandra has acknowledged; those that are sent again count again.
+ *
  * @category metrics
  * @since 0.1.0
  */

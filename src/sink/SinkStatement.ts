@@ -16,6 +16,8 @@ import { describeParam } from "./RowEncoder.ts"
 import { StatementRefused } from "./SinkError.ts"
 
 /**
+ * What is said of one statement, besides its text.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -25,6 +27,8 @@ export interface SinkStatementOptions {
 }
 
 /**
+ * A user's statement, checked and prepared, with the timestamp put in.
+ *
  * @category models
  * @since 0.1.0
  */

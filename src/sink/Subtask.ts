@@ -66,6 +66,7 @@ export interface OpenSink<A> {
   readonly write: (record: A, out: WireBuffer) => void
   /** What a record is written with, if that is not always the first statement alone. */
   readonly routes: StatementRoutes<A> | null
+  /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
@@ -92,6 +93,8 @@ interface Pending {
 }
 
 /**
+ * Both halves of a subtask, to be run beside each other.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -108,6 +111,8 @@ export interface RunningSubtask {
 }
 
 /**
+ * Begins with what the restored checkpoint has left for this subtask.
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -47,6 +47,8 @@ export type { StatementOptions } from "./StatementRoutes.ts"
 export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 
 /**
+ * Why a sink fails.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -62,6 +64,8 @@ export type SinkError =
   | WalError
 
 /**
+ * The query, how records become its values, how they are sent, and how much may wait. Only `query` has no default.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -75,7 +79,7 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
   readonly statements?: ReadonlyArray<StatementOptions<A>> | undefined
   /** Names the input in errors about a record. Default "the input". */
   readonly input?: string | undefined
-  /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
+  /** What a record's place stands for: the `locate` of a source of several files. Default: a place in `input`. */
   readonly locate?: ((place: number) => Located) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined

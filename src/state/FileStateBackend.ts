@@ -29,6 +29,8 @@ import { StateIoError } from "./WalError.ts"
 import * as WalFormat from "./WalFormat.ts"
 
 /**
+ * Which directory, whose, and how much of it is kept.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -227,6 +229,8 @@ const checkJob = Effect.fnUntraced(function*(
 })
 
 /**
+ * `make` as a layer: the directory is locked until its Scope closes.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -84,6 +84,8 @@ export interface Run {
 }
 
 /**
+ * All that happens to a run, drawn from one seed: deaths, freezes, failing disks and requests.
+ *
  * @category models
  * @since 0.1.0
  */
