@@ -67,9 +67,9 @@ export interface TlsOptions {
   readonly cert?: string | Buffer | undefined
   /** The client's private key, PEM. Default: none. */
   readonly key?: Redacted.Redacted<string | Buffer> | undefined
-  /** Certificate and key in one: the bytes of a PKCS#12 file (`.p12`, `.pfx`). Instead of `cert` and `key`. */
+  /** Certificate and key in one: the bytes of a PKCS#12 file (`.p12`, `.pfx`). Instead of `cert` and `key`. Default none. */
   readonly pfx?: Redacted.Redacted<Buffer> | undefined
-  /** What `key` or `pfx` is encrypted with. */
+  /** What `key` or `pfx` is encrypted with. Default: neither is. */
   readonly passphrase?: Redacted.Redacted | undefined
   /** Whether an untrusted server is refused. Default true (the driver's own default is false). */
   readonly rejectUnauthorized?: boolean | undefined

@@ -15,6 +15,8 @@ import * as RowEncoder from "./RowEncoder.ts"
 import type { SinkStatement, SinkStatementOptions } from "./SinkStatement.ts"
 
 /**
+ * A statement of a sink that has several: which records it writes, and with which values.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -39,6 +41,8 @@ export interface StagedRow {
 }
 
 /**
+ * From a record to its rows, which lie in buffers that the next record uses again.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -68,6 +72,8 @@ export const dealKeys = (statements: ReadonlyArray<SinkStatement>): ReadonlyArra
   )
 
 /**
+ * Compiles the statements and their options, which are in the same order.
+ *
  * @category constructors
  * @since 0.1.0
  */

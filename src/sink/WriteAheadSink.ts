@@ -74,7 +74,7 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
   readonly query?: string | undefined
   /**
    * Instead of `query`: statements, each of which writes the records that it is for, in this order. The options of a
-   * statement win over those of the sink.
+   * statement win over those of the sink. Default: `query` alone.
    */
   readonly statements?: ReadonlyArray<StatementOptions<A>> | undefined
   /** Names the input in errors about a record. Default "the input". */

@@ -10,6 +10,8 @@ import type { CassandraError } from "../cassandra/CassandraError.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
 
 /**
+ * How a keyspace for a test is made, and what is made in it.
+ *
  * @category options
  * @since 0.1.0
  */
