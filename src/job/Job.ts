@@ -40,6 +40,7 @@ import * as Recovery from "../sink/Recovery.ts"
 import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
 import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
+import { sizeOf } from "../source/Source.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import type { JobState } from "./JobMetrics.ts"
@@ -78,12 +79,13 @@ export interface JobSummary {
   readonly uid: string
   /** Records read from the source in this run. */
   readonly rows: number
-  /** Rows committed in this run, replayed ones included. */
+  /** Rows committed in this run, replayed ones included; those in the dead letters are not. */
   readonly committed: number
   /** Checkpoints completed in this run. */
   readonly checkpoints: number
   /** Checkpoints of earlier runs whose rows were sent in this one. */
   readonly replayedCheckpoints: number
+  /** Records of the job that are in the dead letters, those of earlier runs included. */
   readonly deadLetters: number
   readonly seconds: number
   readonly restarts: number
@@ -176,6 +178,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let coordinator: CheckpointCoordinator["Service"] | null = null
   let logged = () => 0
   let loggedBefore = 0
+  let setAside = () => 0
+  let deadLetters = () => 0
   /** Records of the runs before this one. */
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
@@ -202,7 +206,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       committed: counts.committed,
       checkpoints: counts.checkpoints,
       replayedCheckpoints: counts.replayed.size,
-      deadLetters: 0,
+      deadLetters: deadLetters(),
       seconds: (now - startedAt) / 1000,
       restarts: Math.max(0, counts.runs - 1),
       epoch: ofEpoch
@@ -212,7 +216,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   const isDone = Effect.fnUntraced(function*(last: Manifest | null) {
     if (last === null || !last.finished || last.pending.length > 0) return false
     const more = yield* source.read(last.position).pipe(
-      Stream.filter((chunk) => chunk.records.length > 0),
+      Stream.filter((chunk) => sizeOf(chunk) > 0),
       Stream.runHead
     )
     return Option.isNone(more)
@@ -224,7 +228,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     coordinator = null
     return ended === null ? Effect.void : Effect.map(ended.status, (status) => {
       counts.checkpoints += status.completed
-      counts.committed += status.committedRows
+      counts.committed += status.committedRows - setAside()
       counts.rows = status.records - (recordsBefore ?? 0)
       lastCompletedAt = status.lastCompletedAt
       oldestPendingAt = status.oldestPendingAt
@@ -244,6 +248,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       config: options.checkpoint === undefined ? {} : options.checkpoint
     })
     const { restored } = running
+    yield* Effect.provideService(Sink.begin(sink), CheckpointCoordinator, running)
     epoch = running.epoch
     coordinator = running
     position = restored?.position ?? null
@@ -252,11 +257,14 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     everStarted = true
     yield* enter("running")
     logged = () => sink.counters.logged
+    setAside = () => sink.counters.setAside
+    deadLetters = () => sink.setAside?.total() ?? 0
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
-        counts.rows += chunk.records.length
+        const size = sizeOf(chunk)
+        counts.rows += size
         position = chunk.position
-        return Metric.update(Metrics.recordsRead, chunk.records.length)
+        return Metric.update(Metrics.recordsRead, size)
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
@@ -354,7 +362,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       return {
         rowsRead: counts.rows,
         rowsLogged: loggedBefore + logged(),
-        rowsCommitted: counts.committed + (status?.committedRows ?? 0),
+        rowsCommitted: counts.committed + (status === null ? 0 : status.committedRows - setAside()),
         lastCheckpointId: status?.lastCompletedId ?? 0,
         pendingCheckpoints: status?.pendingCheckpoints ?? 0,
         restarts: Math.max(0, counts.runs - 1),

@@ -14,6 +14,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -24,14 +25,17 @@ import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
 import type { Element, Located } from "../checkpoint/Element.ts"
 import { FrameWriter } from "../state/RowFrame.ts"
-import type { StateBackend } from "../state/StateBackend.ts"
+import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { WireBuffer } from "../wire/WireBuffer.ts"
 import { partitionHash } from "../wire/WireValues.ts"
 import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
+import type { DeadLetterError } from "./DeadLetters.ts"
+import { DeadLetters, TooManyBadRecords } from "./DeadLetters.ts"
 import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
+import * as SetAside from "./SetAside.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { RecordRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
 import * as Statement from "./SinkStatement.ts"
@@ -48,11 +52,13 @@ export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts
 export type SinkError =
   | CassandraError
   | CoordinatorError
+  | DeadLetterError
   | RecordRefused
   | RowRefused
   | SendFailed
   | SinkMisuse
   | StatementRefused
+  | TooManyBadRecords
   | WalError
 
 /**
@@ -66,6 +72,11 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
   readonly input?: string | undefined
   /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
   readonly locate?: ((place: number) => Located) | undefined
+  /**
+   * The write timestamp of the row of a record, by its place, microseconds since 1970: for rows that were decided on
+   * before, and must not win over what was written since. Null, and the default: that of the moment it is logged.
+   */
+  readonly timestampOf?: ((place: number) => number | null) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined
   /** Bytes of an open segment, over which a checkpoint is asked for before it is due. Default 8 MiB. */
@@ -74,7 +85,7 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
 
 /**
  * Checks and prepares the statement; nothing is claimed, read or written. Fails with `StatementRefused` if it can't be
- * written exactly once.
+ * written exactly once. Bad records go to the `DeadLetters` where there is such a layer.
  *
  * @category constructors
  * @since 0.1.0
@@ -89,16 +100,36 @@ export const open = Effect.fnUntraced(function*<A>(
       problems: ["it has no marker, so every record would write the same row: use ? or :name"]
     })
   }
+  const locate = options.locate ?? ((place) => ({ input: options.input ?? "the input", place }))
+  const letters = yield* Effect.serviceOption(DeadLetters)
   return {
     statement,
     writer: yield* Writer.make(statement, options),
     write: RowEncoder.writer(statement.params, options),
-    locate: options.locate ?? ((place) => ({ input: options.input ?? "the input", place })),
+    locate,
+    timestampOf: options.timestampOf ?? null,
+    setAside: Option.isNone(letters) ? null : SetAside.make(letters.value, statement, locate),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
-    counters: { logged: 0 }
+    counters: { logged: 0, setAside: 0 }
   }
 })
+
+/**
+ * Looks at what earlier runs have set aside, so that it counts. Before the first record is encoded.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const begin = <A>(
+  { setAside }: OpenSink<A>
+): Effect.Effect<void, DeadLetterError | TooManyBadRecords, CheckpointCoordinator | StateBackend> =>
+  Effect.gen(function*() {
+    if (setAside === null) return
+    const { jobId, uid } = yield* StateBackend
+    const { restored } = yield* CheckpointCoordinator
+    yield* setAside.begin({ jobId, uid, recordsBefore: restored?.records ?? 0 })
+  })
 
 /**
  * Encodes a chunk of elements for `parallelism` subtasks. All rows of one partition go to the same subtask, in order;
@@ -113,7 +144,7 @@ export const encodeChunk = <A>(
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
   const writers = Array.from({ length: parallelism }, () => new FrameWriter())
   const scratch = new WireBuffer(1024)
-  const { locate, statement, write } = sink
+  const { locate, setAside, statement, timestampOf, write } = sink
   const { partitionKeys } = statement
   const valueCount = statement.params.length
   return (elements) => {
@@ -128,19 +159,28 @@ export const encodeChunk = <A>(
         for (const part of parts) part.push(element)
         continue
       }
-      const { place, value } = element
+      const { place } = element
+      const timestamp = timestampOf?.(place) ?? 0
+      setAside?.seen()
       let subtask = 0
       try {
-        if (parallelism === 1) {
-          writers[0]!.addWith(place, 0, valueCount, value, write)
+        if (element._tag === "BadRecord") {
+          if (setAside === null) throw new RowEncoder.Misfit("", element.problem)
+          setAside.unreadable(element, writers[0]!, timestamp)
+        } else if (parallelism === 1) {
+          writers[0]!.addWith(place, 0, valueCount, element.value, write, timestamp)
         } else {
           scratch.length = 0
-          write(value, scratch)
+          write(element.value, scratch)
           subtask = partitionHash(scratch.bytes, 0, partitionKeys) % parallelism
-          writers[subtask]!.addWritten(place, 0, valueCount, scratch)
+          writers[subtask]!.addWritten(place, 0, valueCount, scratch, timestamp)
         }
       } catch (error) {
-        throw refused(error, place, locate)
+        if (setAside === null || !(error instanceof RowEncoder.Misfit) || element._tag !== "Record") {
+          throw refused(error, place, locate)
+        }
+        subtask = 0
+        setAside.misfit(element.value, place, error, writers[0]!, timestamp)
       }
       if (writers[subtask]!.bytes >= blockBytes) take(subtask)
     }
@@ -165,12 +205,16 @@ const refused = <A>(error: unknown, at: number, locate: OpenSink<A>["locate"]): 
  */
 export const encodeChunkEffect = <A>(sink: OpenSink<A>, parallelism: number) => {
   const encode = encodeChunk(sink, parallelism)
-  return (elements: ReadonlyArray<Element<A>>): Effect.Effect<ReadonlyArray<Array<EncodedElement>>, RecordRefused> =>
+  return (
+    elements: ReadonlyArray<Element<A>>
+  ): Effect.Effect<ReadonlyArray<Array<EncodedElement>>, RecordRefused | TooManyBadRecords> =>
     Effect.suspend(() => {
       try {
         return Effect.succeed(encode(elements))
       } catch (error) {
-        return error instanceof RecordRefused ? Effect.fail(error) : Effect.die(error)
+        return error instanceof RecordRefused || error instanceof TooManyBadRecords
+          ? Effect.fail(error)
+          : Effect.die(error)
       }
     })
 }
@@ -195,6 +239,7 @@ export const transform =
   > =>
     Stream.unwrap(Effect.gen(function*() {
       const sink = yield* open(options)
+      yield* begin(sink)
       const encode = encodeChunkEffect(sink, 1)
       return subtask(
         sink,

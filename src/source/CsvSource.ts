@@ -76,7 +76,7 @@ const columnsProblem = (columns: ReadonlyArray<string>): string | null => {
   return null
 }
 
-const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string) =>
+const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
   new SourceError({
     reason: new MalformedRecord({
       input: path,
@@ -105,10 +105,24 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
   let columns = dialect.columns
   let recordRules = rules
 
-  const failure = (window: FileInput.Window, index: number, line: number, problem: string) =>
+  const failure = (window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
     problem === "long"
       ? FileInput.tooLong(path, window, index, line, settings.maxRecordBytes, tooLongHint)
       : malformed(path, window, index, line, problem)
+
+  /**
+   * A record of the wrong length ends where it ends. Where quotes make no sense, nobody knows: then what is set aside is the
+   * line it starts on, and the next one is read as a record.
+   */
+  const malformedAt = (window: FileInput.Window, error: SourceError, end: number | null, lines: number) => {
+    const lineEnd = window.buffer.indexOf(lineFeed, window.start)
+    return new FileInput.Malformed(
+      error,
+      end ?? (lineEnd < 0 || lineEnd >= window.end ? window.end : lineEnd + 1),
+      lines,
+      { columns: columns!, delimiter: dialect.delimiter }
+    )
+  }
 
   const fieldsOf = (window: FileInput.Window, start: number, end: number): Array<Array<string>> =>
     // The file may end between a carriage return and its line feed.
@@ -148,7 +162,11 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
     if (recordRules.fields !== names.length) recordRules = { ...rules, fields: names.length }
     const { buffer, end, final, line, start } = window
     const scanned = CsvScan.scan(buffer, start, end, line, final, recordRules)
-    if (scanned.problem !== null && scanned.end === start) return failure(window, start, line, scanned.problem)
+    if (scanned.problem !== null && scanned.end === start) {
+      const error = failure(window, start, line, scanned.problem)
+      if (scanned.problem === "long") return error
+      return malformedAt(window, error, scanned.problemEnd, scanned.problemLines)
+    }
     if (scanned.end === start) return null
     const { lines, starts } = scanned
     let count = starts.length
@@ -159,7 +177,16 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
       while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
       taken = starts[count]!
       lineAfter = lines[count]!
-      if (taken === start) return malformed(path, window, start, line, "the record is not valid UTF-8")
+      if (taken === start) {
+        const error = malformed(path, window, start, line, "the record is not valid UTF-8")
+        const hasNext = starts.length > 1
+        return malformedAt(
+          window,
+          error,
+          hasNext ? starts[1]! : scanned.end,
+          (hasNext ? lines[1]! : scanned.line) - line
+        )
+      }
     }
     const rows = count === 0 ? [] : fieldsOf(window, start, taken)
     if (rows.length !== count) {
@@ -229,7 +256,8 @@ const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => 
  *
  * Lines end with LF or CRLF; blank lines are skipped, and counted; a byte order mark is skipped. Values are strings or
  * null and are not trimmed. Fails with `MalformedRecord` at a record with another number of fields than the header, a
- * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered, and at a header with an
+ * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered (or hands it on, with
+ * `malformed: "reject"`), and at a header with an
  * empty or repeated name; with `RecordTooLong`; with `InvalidOption`; with `InputChanged` when resumed on a file whose
  * read part differs.
  *

@@ -47,8 +47,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A checkpoint whose rows could not be sent is committed (Flink's GenericWriteAheadSink): its rows are lost.",
     edit(
       subtask,
-      "yield* Effect.scoped(sendValues(segment))",
-      "yield* Effect.ignore(Effect.scoped(sendValues(segment)))"
+      "yield* Effect.scoped(sendValues(segment, restored))",
+      "yield* Effect.ignore(Effect.scoped(sendValues(segment, restored)))"
     )
   ),
   bug(
@@ -56,8 +56,9 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "What is in the ledger is not yet in the table: a death between the two loses it.",
     edit(
       subtask,
-      "        yield* Effect.scoped(sendValues(segment))",
-      "        yield* coordinator.commit(lineage, checkpointId)\n        yield* Effect.scoped(sendValues(segment))"
+      "        setAside = yield* Effect.scoped(sendValues(segment, restored))",
+      "        yield* coordinator.commit(lineage, checkpointId)\n" +
+        "        setAside = yield* Effect.scoped(sendValues(segment, restored))"
     )
   ),
   bug(

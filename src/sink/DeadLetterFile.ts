@@ -1,0 +1,110 @@
+/**
+ * Dead letters as lines of JSON in a file, appended and fsynced.
+ *
+ *     {"id":"flights/sink/0/3/1764098400000017@18","stage":"encode",
+ *      "error":{"tag":"RecordRefused","message":"...","column":"delay"},
+ *      "position":{"input":"flights.ndjson","place":18},"record":{"id":17,"delay":"late"},
+ *      "statement":"INSERT INTO ...","attempts":0,"timestamp":1764098400000017,"at":"2025-11-25T19:20:00.000Z",
+ *      "job":"flights","uid":"sink","checkpoint":3,"subtask":0}
+ *
+ * A record that could not be read has `line` (its text) or `bytes` (base64, where it is not UTF-8) in place of `record`, and
+ * of CSV also `csv`, its columns and delimiter. A line that a crash cut off is followed by the whole of it; an id that
+ * stands there twice is one letter.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as Path from "node:path"
+import * as NdjsonSource from "../source/NdjsonSource.ts"
+import { ioError, makeDirectory, syncDirectory } from "../state/internal/files.ts"
+import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
+import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine } from "./DeadLetters.ts"
+
+/**
+ * The longest letter that is read: what Cassandra refuses for its size is in one.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const letterBytesMax = 256 * 1024 ** 2
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeadLetterFileOptions {
+  /** Made, with its directory, when the first letter is written. Jobs may share one. */
+  readonly path: string
+  /** Default 100. */
+  readonly maxErrors?: MaxErrors | undefined
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options: DeadLetterFileOptions
+): Effect.fn.Return<DeadLetters["Service"], never, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const { path } = options
+  const directory = Path.dirname(path)
+  const alone = yield* Semaphore.make(1)
+  /** The file may end in the middle of a line: one that a crash has cut off, or that was edited. */
+  let endsOpen = false
+  let isDurable = false
+
+  const failed = (operation: string) => (error: { readonly message: string; readonly isRetryable: boolean }) =>
+    new DeadLetterError({ where: path, operation, detail: error.message, isRetryable: error.isRetryable })
+
+  const ids = Effect.fnUntraced(function*(jobId: string, uid: string) {
+    const found = new Set<string>()
+    if (!(yield* Effect.orElseSucceed(fs.exists(path), () => true))) return found
+    const source = yield* NdjsonSource.make(path, { malformed: "reject", maxRecordBytes: letterBytesMax })
+    yield* Stream.runForEach(source.read(null), ({ position, records }) =>
+      Effect.sync(() => {
+        endsOpen = position["openEnd"] === true
+        for (const { value } of records) {
+          if (typeof value["id"] === "string" && value["job"] === jobId && value["uid"] === uid) found.add(value["id"])
+        }
+      }))
+    return found
+  })
+
+  // What is written again is not looked for first: a line that can be read need not be on the disk yet.
+  const write = Effect.fnUntraced(function*(letters: ReadonlyArray<DeadLetter>) {
+    if (!isDurable) yield* makeDirectory(fs, directory)
+    const text = (endsOpen ? "\n" : "") + letters.map((letter) => `${toLine(letter)}\n`).join("")
+    endsOpen = true
+    yield* ioError("write", path)(Effect.scoped(Effect.gen(function*() {
+      const file = yield* fs.open(path, { flag: "a" })
+      yield* file.writeAll(Buffer.from(text))
+      yield* file.sync
+    })))
+    endsOpen = false
+    if (!isDurable) yield* syncDirectory(fs, directory)
+    isDurable = true
+  })
+
+  return DeadLetters.of({
+    describe: path,
+    maxErrors: options.maxErrors ?? maxErrorsDefault,
+    ids: (jobId, uid) =>
+      Semaphore.withPermits(alone, 1)(ids(jobId, uid)).pipe(
+        Effect.provideService(FileSystem.FileSystem, fs),
+        Effect.mapError(failed("read"))
+      ),
+    write: (letters) => Semaphore.withPermits(alone, 1)(write(letters)).pipe(Effect.mapError(failed("written")))
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: DeadLetterFileOptions): Layer.Layer<DeadLetters, never, FileSystem.FileSystem> =>
+  Layer.effect(DeadLetters, make(options))
