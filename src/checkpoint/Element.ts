@@ -48,7 +48,11 @@ export interface Located {
 export interface RawRecord {
   readonly text: string | null
   readonly bytes: Uint8Array | null
-  readonly csv: { readonly columns: ReadonlyArray<string>; readonly delimiter: string } | null
+  readonly csv: {
+    readonly columns: ReadonlyArray<string>
+    readonly delimiter: string
+    readonly quote: string | null
+  } | null
 }
 
 /**

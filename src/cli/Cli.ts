@@ -24,6 +24,7 @@ import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
 import * as Options from "./options.ts"
 import { repair } from "./repair.ts"
+import { replayDeadLetters } from "./replay.ts"
 import { describeDefect } from "./report.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
@@ -36,7 +37,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair])
+  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair, replayDeadLetters])
 )
 
 /** The flags, begun anew where a group begins. */

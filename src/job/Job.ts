@@ -35,6 +35,7 @@ import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
+import { DeadLetters } from "../sink/DeadLetters.ts"
 import { deal } from "../sink/Dealer.ts"
 import * as Recovery from "../sink/Recovery.ts"
 import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
@@ -322,6 +323,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   yield* Effect.gen(function*() {
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
+      const letters = yield* Effect.serviceOption(DeadLetters)
+      if (Option.isSome(letters)) {
+        const { size } = yield* letters.value.ids(backend.jobId, backend.uid)
+        deadLetters = () => size
+      }
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
       yield* backend.sweep([], last!.epoch)
       return yield* summary("nothing-to-do", last!.epoch)

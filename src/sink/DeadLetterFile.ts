@@ -19,18 +19,11 @@ import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Path from "node:path"
+import { letterBytesMax } from "../source/DeadLetterSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
 import { ioError, makeDirectory, syncDirectory } from "../state/internal/files.ts"
 import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
 import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine } from "./DeadLetters.ts"
-
-/**
- * The longest letter that is read: what Cassandra refuses for its size is in one.
- *
- * @category constants
- * @since 0.1.0
- */
-export const letterBytesMax = 256 * 1024 ** 2
 
 /**
  * @category models

@@ -52,7 +52,7 @@ interface Dialect {
 }
 
 /** Every setting that csv-parse would otherwise guess from the data is given, so that each block is read alike. */
-const parseFields = (data: Buffer, dialect: Dialect): Array<Array<string>> =>
+const parseFields = (data: Buffer, dialect: Pick<Dialect, "delimiter" | "quote">): Array<Array<string>> =>
   parse(data, {
     delimiter: dialect.delimiter,
     quote: dialect.quote,
@@ -120,7 +120,7 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
       error,
       end ?? (lineEnd < 0 || lineEnd >= window.end ? window.end : lineEnd + 1),
       lines,
-      { columns: columns!, delimiter: dialect.delimiter }
+      { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
     )
   }
 
@@ -231,6 +231,31 @@ const toRecords = (
     records.push(new Record(record as CsvRecord, lines[i]! + 1 + placeOffset))
   }
   return records
+}
+
+/**
+ * One record that is not in a file, by the names of its columns; a text for what is wrong with it.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseRecord = (
+  text: string,
+  dialect: { readonly columns: ReadonlyArray<string>; readonly delimiter: string; readonly quote: string | null }
+): CsvRecord | string => {
+  const { columns, delimiter, quote } = dialect
+  const buffer = Buffer.from(text)
+  const { emptyQuoted, end, lines, problem, starts } = CsvScan.scan(buffer, 0, buffer.length, 0, true, {
+    delimiter: delimiter.charCodeAt(0),
+    quote: quote === null ? -1 : quote.charCodeAt(0),
+    fields: columns.length,
+    maxRecords: 2,
+    maxRecordBytes: Number.POSITIVE_INFINITY
+  })
+  if (problem !== null) return problem
+  if (starts.length !== 1) return `it has ${starts.length === 0 ? "no record" : "more than one record"}`
+  const rows = parseFields(buffer.subarray(0, end), { delimiter, quote })
+  return toRecords(rows, columns, lines, emptyQuoted, 0)[0]!.value
 }
 
 const isPlainCharacter = (text: string): boolean => /^[\t\u0020-\u007e]$/.test(text)
