@@ -8,6 +8,12 @@ import { makeDice } from "../../src/testing/internal/dice.ts"
 
 export type { End, Fault, Point, Run } from "../../src/testing/FaultProgram.ts"
 
+/**
+ * What is bad about a record: its source can't read it, it does not fit the table, Cassandra refuses it for ever; or a node
+ * has not heard of the table yet when it gets it, which is no fault of the record.
+ */
+export type Bad = "malformed" | "misfit" | "refused" | "unheard" | ""
+
 /** Records that the source gives together, by their keys. The place of a record in all chunks is its number. */
 export interface Chunk {
   readonly keys: ReadonlyArray<number>
@@ -15,6 +21,8 @@ export interface Chunk {
   readonly pause: number
   /** How often the source fails before it gives this chunk. */
   readonly failures: number
+  /** In the order of the keys; without it, and beyond it, nothing is bad. */
+  readonly bad?: ReadonlyArray<Bad> | undefined
 }
 
 export interface Program extends FaultProgram.FaultProgram {
@@ -63,14 +71,14 @@ export const generate = (seed: number): Program => {
   const keysMax = dice.pick([2, 8, 8])
   const chunkCount = isFlood ? dice.between(30, 60) : dice.between(2, 14)
   const pauses = endsQuietly ? [0] : dice.pick([[0], [0, 1, 5, 30], [0, 1, 5, 30], [30, 200]])
-  const chunks = Array.from({ length: chunkCount }, (): Chunk => ({
+  const good = Array.from({ length: chunkCount }, (): Chunk => ({
     keys: Array.from({ length: isFlood ? 8 : dice.below(keysMax + 1) }, () => dice.below(keys)),
     pause: isFlood ? 0 : dice.pick(pauses),
     failures: failingSource && dice.chance(0.15) ? dice.between(1, 2) : 0
   }))
-  return {
+  const program = {
     ...faults,
-    chunks,
+    chunks: good,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),
       minPauseMillis: dice.pick([0, 0, 1, 20]),
@@ -88,4 +96,32 @@ export const generate = (seed: number): Program => {
     isImpatient: dice.chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
+  return spoiled(program)
+}
+
+/** Drawn by dice of its own, so that the programs without bad records are those that they were before there were any. */
+const spoiled = (program: Program): Program => {
+  const dice = makeDice(program.seed + 0.75 * 0x1_0000_0000)
+  if (!dice.chance(0.3)) return program
+  const rate = dice.pick([0.05, 0.2, 0.2, 0.6])
+  const kinds = dice.pick<ReadonlyArray<Bad>>([
+    ["malformed", "misfit", "refused", "unheard"],
+    ["refused"],
+    ["malformed", "misfit"],
+    ["refused", "unheard"]
+  ])
+  const chunks = program.chunks.map((chunk): Chunk => ({
+    ...chunk,
+    bad: chunk.keys.map((): Bad => dice.chance(rate) ? dice.pick(kinds) : "")
+  }))
+  // Around the file of the letters is where the letters can get lost.
+  const [first, ...rest] = program.runs
+  if (first === undefined || !dice.chance(0.35)) return { ...program, chunks }
+  const end: FaultProgram.End = {
+    kind: "crash",
+    at: dice.between(1, 7),
+    where: dice.pick(["letters", "after write letters", "after sync letters", "syncDirectory jobs"]),
+    mode: dice.pick(["kill", "lost", "lost", "cut", "scattered"])
+  }
+  return { ...program, chunks, runs: [{ ...first, end }, ...rest] }
 }
