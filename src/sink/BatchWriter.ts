@@ -110,7 +110,10 @@ export const make = Effect.fnUntraced(function*(
 
   /** That a node has not heard of the table yet is no fault of the rows; that there is none is none either. */
   const judge = (error: CassandraError): Effect.Effect<never, Refusal> => {
-    if (!SchemaLag.isUnheardOf(error)) return Effect.fail({ error, isRetryable: error.isRetryable, isOfAll: false })
+    // After a table was dropped, what was prepared for it is not known any more.
+    if (!SchemaLag.isUnheardOf(error) && error.reason._tag !== "Unprepared") {
+      return Effect.fail({ error, isRetryable: error.isRetryable, isOfAll: false })
+    }
     return Effect.matchEffect(isTableSame, {
       onFailure: (error) => Effect.fail({ error, isRetryable: error.isRetryable, isOfAll: true }),
       onSuccess: (isSame) => Effect.fail({ error, isRetryable: isSame, isOfAll: true })

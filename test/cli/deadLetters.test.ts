@@ -47,27 +47,23 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     bad[30] = fixture.line(uid, 30).replace("\"id\":30", "\"id\":\"thirty\"")
     bad[40] = fixture.line(uid, 40).replace("\"id\"", "\"ident\"")
     bad[50] = fixture.line(tooLongKey, 50)
-    bad[60] = fixture.line(uid, 60, "x".repeat(17 * 1024 * 1024))
     const file = fixture.path("mixed.ndjson")
     Fs.writeFileSync(file, [...bad.slice(0, 70), ""].join("\n"))
     Fs.appendFileSync(file, Buffer.from([0xff, 0xfe, 0x0a]))
     Fs.appendFileSync(file, [...bad.slice(71), ""].join("\n"))
     const letters = fixture.path("mixed.letters.ndjson")
-    const args = [
-      ...fixture.load(uid, file, undefined, "--json", "--max-errors=10", `--dead-letters=${letters}`),
-      "--send-retry=5 seconds"
-    ].map((arg) => arg)
+    const args = fixture.load(uid, file, undefined, "--json", "--max-errors=10", `--dead-letters=${letters}`)
     const ended = await run(args)
     assert.strictEqual(ended.code, 1, ended.stderr)
     const summary = JSON.parse(ended.stdout)
-    assert.strictEqual(summary.deadLetters, 7)
+    assert.strictEqual(summary.deadLetters, 6)
     assert.strictEqual(summary.rows, 200)
-    assert.strictEqual(summary.committed, 193)
-    assert.match(ended.stderr, /7 bad records were set aside, .*replay-dead-letters/)
-    assert.strictEqual((await fixture.rows(uid)).length, 193)
+    assert.strictEqual(summary.committed, 194)
+    assert.match(ended.stderr, /6 bad records were set aside, .*replay-dead-letters/)
+    assert.strictEqual((await fixture.rows(uid)).length, 194)
 
     const found = lettersOf(letters)
-    assert.deepStrictEqual(places(found), [11, 21, 31, 41, 51, 61, 71])
+    assert.deepStrictEqual(places(found), [11, 21, 31, 41, 51, 71])
     const at = (place: number) => found.find(({ position }) => position.place === place)!
     assert.strictEqual(at(11).line, bad[10])
     assert.strictEqual(at(11).stage, "read")
@@ -77,7 +73,6 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.strictEqual(at(51).stage, "write")
     assert.strictEqual(at(51).error.tag, "InvalidQuery")
     assert.isAbove(at(51).attempts, 0)
-    assert.strictEqual(at(61).stage, "write")
     for (const { job, position, uid: of } of found) {
       assert.deepStrictEqual([job, of, position.input], ["cli", uid, file])
     }
@@ -87,8 +82,8 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     const again = await run(args)
     assert.strictEqual(again.code, 0, again.stderr)
     assert.match(again.stderr, /nothing to do/)
-    assert.match(again.stderr, /7 bad records were set aside/)
-    assert.strictEqual(JSON.parse(again.stdout).deadLetters, 7)
+    assert.match(again.stderr, /6 bad records were set aside/)
+    assert.strictEqual(JSON.parse(again.stdout).deadLetters, 6)
 
     // One row is mended, but was written by somebody else meanwhile; another one is not mended.
     await fixture.client.execute(
@@ -104,7 +99,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
         return line.replace("\"line\":\"[1, 2]\"", `"line":${JSON.stringify(fixture.line(uid, 20))}`)
       }
       return line.replace("\"id\":\"thirty\"", "\"id\":30").replace("\"ident\":", "\"id\":")
-        .replace(tooLongKey, uid).replace("x".repeat(17 * 1024 * 1024), "row 60")
+        .replace(tooLongKey, uid)
     }).join("\n")
     const copy = fixture.path("mixed.mended.ndjson")
     // A letter that stands there twice, and one that a crash has cut off.
@@ -113,7 +108,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     const replay = await run(replayOf(uid, copy, "--json", `--dead-letters=${still}`))
     assert.strictEqual(replay.code, 1, replay.stderr)
     assert.match(replay.stderr, /1 letter is still bad: see \S+still/)
-    assert.strictEqual(JSON.parse(replay.stdout).committed, 6)
+    assert.strictEqual(JSON.parse(replay.stdout).committed, 5)
     assert.deepStrictEqual(places(lettersOf(still)), [71])
     assert.strictEqual(lettersOf(still)[0]!.position.input, file)
     const rows = await fixture.rows(uid)
@@ -147,7 +142,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.deepStrictEqual(places(lettersOf(letters)), [3, 4, 7])
     Fs.writeFileSync(
       letters,
-      Fs.readFileSync(letters, "utf8").replace("\"comma,2\"", "\"comma,2,two\"").replace("thr\\\"ee", "three")
+      Fs.readFileSync(letters, "utf8").replace("\"comma,2\"", "\"comma,2,two\"").replace("\\\"thr\\\"ee", "three")
         .replace("\"x\"", "\"5\"")
     )
     const replay = await run([
@@ -215,7 +210,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
       assert.notMatch(ended.stderr, /^\s+at /m)
     }
     assert.strictEqual((await run(args("0.5%"))).code, 2)
-    const ended = await run(args("1%"))
+    const ended = await run(args("2%"))
     assert.strictEqual(ended.code, 1, ended.stderr)
     assert.strictEqual((await fixture.rows(uid)).length, 990)
     assert.strictEqual(new Set(lettersOf(letters).map(({ id }) => id)).size, 10)
@@ -235,6 +230,27 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.strictEqual(ended.code, 64, ended.stderr)
     assert.match(ended.stderr, words)
   })
+
+  it("a row that is too large for the server is set aside whole", async () => {
+    const { client, keyspace } = fixture
+    await client.execute(`CREATE TABLE ${keyspace}.wide (id int PRIMARY KEY, many frozen<list<bigint>>)`)
+    // Two characters in the file are twelve bytes in the row.
+    const file = fixture.write(
+      "wide.ndjson",
+      [1, 2, 3].map((id) => `{"id":${id},"many":[${id === 2 ? "1,".repeat(2_000_000) : ""}9007199254740993]}`)
+    )
+    const letters = fixture.path("wide.letters.ndjson")
+    const query = `INSERT INTO ${keyspace}.wide (id, many) VALUES (?, ?)`
+    const ended = await run(
+      fixture.load("wide", file, query, "--max-errors=1", `--dead-letters=${letters}`, "--send-retry=10 seconds")
+    )
+    assert.strictEqual(ended.code, 1, ended.stderr)
+    const [letter] = lettersOf(letters)
+    assert.strictEqual(letter!.position.place, 2)
+    assert.strictEqual((letter!.record!["many"] as Array<unknown>).length, 2_000_001)
+    const { rows } = await client.execute(`SELECT id FROM ${keyspace}.wide`)
+    assert.strictEqual(rows.length, 2)
+  }, 120_000)
 
   it("a table that is dropped is no fault of the rows", async () => {
     const uid = "dropped"
@@ -261,7 +277,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     await client.execute(`DROP TABLE ${keyspace}.gone`)
     const ended = await loading
     assert.strictEqual(ended.code, 3, ended.stderr)
-    assert.match(ended.stderr, /gone|unconfigured/)
+    assert.match(ended.stderr, /gone|unconfigured|does not know the prepared statement/)
     assert.isFalse(Fs.existsSync(letters))
   }, 120_000)
 })

@@ -120,7 +120,14 @@ const spoiled = (program: Program): Program => {
   const end: FaultProgram.End = {
     kind: "crash",
     at: dice.between(1, 7),
-    where: dice.pick(["letters", "after write letters", "after sync letters", "syncDirectory jobs"]),
+    where: dice.pick([
+      "letters",
+      "during write letters",
+      "during write letters",
+      "after write letters",
+      "after sync letters",
+      "syncDirectory jobs"
+    ]),
     mode: dice.pick(["kill", "lost", "lost", "cut", "scattered"])
   }
   return { ...program, chunks, runs: [{ ...first, end }, ...rest] }
