@@ -114,14 +114,18 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
    * A record of the wrong length ends where it ends. Where quotes make no sense, nobody knows: then what is set aside is the
    * line it starts on, and the next one is read as a record.
    */
-  const malformedAt = (window: FileInput.Window, error: SourceError, end: number | null, lines: number) => {
+  const malformedAt = (
+    window: FileInput.Window,
+    error: SourceError,
+    end: number | null,
+    lines: number
+  ): FileInput.Malformed | null => {
+    const csv = { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
+    if (end !== null) return new FileInput.Malformed(error, end, lines, csv)
     const lineEnd = window.buffer.indexOf(lineFeed, window.start)
-    return new FileInput.Malformed(
-      error,
-      end ?? (lineEnd < 0 || lineEnd >= window.end ? window.end : lineEnd + 1),
-      lines,
-      { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
-    )
+    if (lineEnd >= 0 && lineEnd < window.end) return new FileInput.Malformed(error, lineEnd + 1, lines, csv)
+    // The rest of the line is still to be read.
+    return window.final ? new FileInput.Malformed(error, window.end, lines, csv) : null
   }
 
   const fieldsOf = (window: FileInput.Window, start: number, end: number): Array<Array<string>> =>
