@@ -278,8 +278,9 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
   --local-dc. The other variables of the library (CASSANDRA_TLS, CASSANDRA_REQUEST_TIMEOUT, ...) are read as well.
   Times are written as "500 millis", "10 seconds", "5 minutes"; sizes are bytes.
 
-  Exit codes: 0 done, or nothing to do; 2 a record can't be loaded; 3 another failure; 4 interrupted; 5 a bug;
-  6 another process works on the job; 7 the state is corrupt or of another job; 64 usage.`
+  Exit codes: 0 done, or nothing to do; 1 done, and some records were set aside; 2 a record can't be loaded;
+  3 another failure; 4 interrupted; 5 a bug; 6 another process works on the job; 7 the state is corrupt or of another
+  job; 64 usage.`
   ),
   Command.withExamples([
     {

@@ -16,6 +16,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Path from "node:path"
@@ -24,6 +25,8 @@ import * as NdjsonSource from "../source/NdjsonSource.ts"
 import { ioError, makeDirectory, syncDirectory } from "../state/internal/files.ts"
 import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
 import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine } from "./DeadLetters.ts"
+
+const lineFeed = 0x0a
 
 /**
  * @category models
@@ -47,8 +50,6 @@ export const make = Effect.fnUntraced(function*(
   const { path } = options
   const directory = Path.dirname(path)
   const alone = yield* Semaphore.make(1)
-  /** The file may end in the middle of a line: one that a crash has cut off, or that was edited. */
-  let endsOpen = false
   let isDurable = false
 
   const failed = (operation: string) => (error: { readonly message: string; readonly isRetryable: boolean }) =>
@@ -58,9 +59,8 @@ export const make = Effect.fnUntraced(function*(
     const found = new Set<string>()
     if (!(yield* Effect.orElseSucceed(fs.exists(path), () => true))) return found
     const source = yield* NdjsonSource.make(path, { malformed: "reject", maxRecordBytes: letterBytesMax })
-    yield* Stream.runForEach(source.read(null), ({ position, records }) =>
+    yield* Stream.runForEach(source.read(null), ({ records }) =>
       Effect.sync(() => {
-        endsOpen = position["openEnd"] === true
         for (const { value } of records) {
           if (typeof value["id"] === "string" && value["job"] === jobId && value["uid"] === uid) found.add(value["id"])
         }
@@ -68,17 +68,27 @@ export const make = Effect.fnUntraced(function*(
     return found
   })
 
+  /** The file may end in the middle of a line: one that a crash has cut off, maybe of another process, or that was edited. */
+  const isOpenEnded = ioError("read", path)(Effect.scoped(Effect.gen(function*() {
+    if (!(yield* fs.exists(path))) return false
+    const file = yield* fs.open(path, { flag: "r" })
+    const { size } = yield* file.stat
+    if (BigInt(size) === 0n) return false
+    yield* file.seek(BigInt(size) - 1n, "start")
+    const last = yield* file.readAlloc(1)
+    return Option.isSome(last) && last.value[0] !== lineFeed
+  })))
+
   // What is written again is not looked for first: a line that can be read need not be on the disk yet.
   const write = Effect.fnUntraced(function*(letters: ReadonlyArray<DeadLetter>) {
     if (!isDurable) yield* makeDirectory(fs, directory)
+    const endsOpen = yield* isOpenEnded
     const text = (endsOpen ? "\n" : "") + letters.map((letter) => `${toLine(letter)}\n`).join("")
-    endsOpen = true
     yield* ioError("write", path)(Effect.scoped(Effect.gen(function*() {
       const file = yield* fs.open(path, { flag: "a" })
       yield* file.writeAll(Buffer.from(text))
       yield* file.sync
     })))
-    endsOpen = false
     if (!isDurable) yield* syncDirectory(fs, directory)
     isDurable = true
   })

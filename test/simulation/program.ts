@@ -114,6 +114,13 @@ const spoiled = (program: Program): Program => {
     ...chunk,
     bad: chunk.keys.map((): Bad => dice.chance(rate) ? dice.pick(kinds) : "")
   }))
+  // A letter can be read and is not on the disk yet: whoever finds it must not rely on it.
+  if (dice.chance(0.1)) {
+    const run = FaultProgram.undisturbed(1, 0)
+    const kill: FaultProgram.End = { kind: "kill", at: dice.between(1, 2), where: "after write letters" }
+    const crash: FaultProgram.End = { kind: "crash", at: dice.between(3, 6), where: "after lwt", mode: "lost" }
+    return { ...program, chunks, runs: [{ ...run, end: kill }, { ...run, end: crash }, ...program.runs.slice(2)] }
+  }
   // Around the file of the letters is where the letters can get lost.
   const [first, ...rest] = program.runs
   if (first === undefined || !dice.chance(0.35)) return { ...program, chunks }
