@@ -179,7 +179,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let coordinator: CheckpointCoordinator["Service"] | null = null
   let logged = () => 0
   let loggedBefore = 0
-  let setAside = () => 0
   let deadLetters = () => 0
   /** Records of the runs before this one. */
   let recordsBefore: number | null = null
@@ -229,7 +228,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     coordinator = null
     return ended === null ? Effect.void : Effect.map(ended.status, (status) => {
       counts.checkpoints += status.completed
-      counts.committed += status.committedRows - setAside()
+      counts.committed += status.committedRows
       counts.rows = status.records - (recordsBefore ?? 0)
       lastCompletedAt = status.lastCompletedAt
       oldestPendingAt = status.oldestPendingAt
@@ -258,7 +257,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     everStarted = true
     yield* enter("running")
     logged = () => sink.counters.logged
-    setAside = () => sink.counters.setAside
     deadLetters = () => sink.setAside?.total() ?? 0
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
@@ -368,7 +366,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       return {
         rowsRead: counts.rows,
         rowsLogged: loggedBefore + logged(),
-        rowsCommitted: counts.committed + (status === null ? 0 : status.committedRows - setAside()),
+        rowsCommitted: counts.committed + (status?.committedRows ?? 0),
         lastCheckpointId: status?.lastCompletedId ?? 0,
         pendingCheckpoints: status?.pendingCheckpoints ?? 0,
         restarts: Math.max(0, counts.runs - 1),

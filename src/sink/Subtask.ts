@@ -73,11 +73,8 @@ export interface OpenSink<A> {
   readonly setAside: SetAside | null
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
-  /**
-   * Rows logged by this sink since it was opened, for a progress display; and how many of the committed ones are not in
-   * the table, but in the dead letters.
-   */
-  readonly counters: { logged: number; setAside: number }
+  /** Rows logged by this sink since it was opened, for a progress display. */
+  readonly counters: { logged: number }
 }
 
 /**
@@ -306,8 +303,7 @@ export const make = Effect.fnUntraced(function*<A>(
             (error) => Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))
           )
         )
-        yield* coordinator.commit(lineage, checkpointId)
-        sink.counters.setAside += setAside
+        yield* coordinator.commit(lineage, checkpointId, setAside)
       }
       yield* backend.discardSegment(segment)
       sealedBytes -= segment.bytes

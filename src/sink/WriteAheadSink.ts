@@ -111,7 +111,7 @@ export const open = Effect.fnUntraced(function*<A>(
     setAside: Option.isNone(letters) ? null : SetAside.make(letters.value, statement, locate),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
-    counters: { logged: 0, setAside: 0 }
+    counters: { logged: 0 }
   }
 })
 

@@ -356,8 +356,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(subtask, "    let setAside = 0\n    if (segment", "    let setAside = 0\n    late = null\n    if (segment"),
     edit(
       subtask,
-      "        sink.counters.setAside += setAside\n",
-      "        if (late !== null) sink.counters.setAside += yield* late\n"
+      "        yield* coordinator.commit(lineage, checkpointId, setAside)\n",
+      "        yield* coordinator.commit(lineage, checkpointId, setAside)\n        if (late !== null) yield* late\n"
     ),
     edit(subtask, "  let completedId = -1\n", "  let completedId = -1\n  let late: any = null\n")
   ),

@@ -2,15 +2,17 @@
  * Bad records of whole jobs, on a simulated Cassandra.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import { rowsCommitted } from "../../src/checkpoint/CheckpointMetrics.ts"
 import { BadRecord, Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import type { JobOptions } from "../../src/job/Job.ts"
 import * as Job from "../../src/job/Job.ts"
 import type { DeadLetter, MaxErrors } from "../../src/sink/DeadLetters.ts"
 import * as DeadLetters from "../../src/sink/DeadLetters.ts"
+import * as SinkMetrics from "../../src/sink/SinkMetrics.ts"
 import * as IterableSource from "../../src/source/IterableSource.ts"
 import * as LosslessJson from "../../src/source/LosslessJson.ts"
 import type { Source } from "../../src/source/Source.ts"
@@ -139,8 +141,10 @@ describe("dead letters", () => {
       assert.strictEqual(letter!.error.tag, "InvalidQuery")
       assert.strictEqual(letter!.record, `{"id":13,"v":${13n + 2n ** 60n}}`)
       assert.isAbove(letter!.attempts, 1)
+      assert.strictEqual((yield* Metric.value(SinkMetrics.deadLetters)).count, 1)
+      assert.strictEqual((yield* Metric.value(rowsCommitted)).count, 39)
       assert.strictEqual(letter!.id, `job/sink/0/1/${letter!.timestamp}@13`)
-    }))
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("a node that has not heard of the table is asked again; a table that is gone ends the job", () =>
     Effect.gen(function*() {
