@@ -141,7 +141,8 @@ export const verdict = (error: LoadError): Verdict => {
     case "StateCorrupt":
       return { code: state, resumes: "no" }
     case "SinkMisuse":
-      return error.reason === "other-statement" ? { code: state, resumes: "no" } : { code: fatal, resumes: "yes" }
+      if (error.reason === "other-statement") return { code: state, resumes: "no" }
+      return { code: fatal, resumes: error.reason === "no-dead-letters" ? "no" : "yes" }
     case "Interrupted":
       return { code: interrupted, resumes: "yes" }
   }

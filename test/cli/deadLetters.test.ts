@@ -2,6 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import type { Fixture } from "./commandFixture.ts"
 import { many, openFixture, run, startAndHold } from "./commandFixture.ts"
+import { pendingState } from "./stateFixture.ts"
 
 let fixture: Fixture
 beforeAll(async () => {
@@ -229,6 +230,42 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     const ended = await run(fixture.load("usage", "usage.ndjson", undefined, ...more), { cwd: fixture.directory })
     assert.strictEqual(ended.code, 64, ended.stderr)
     assert.match(ended.stderr, words)
+  })
+
+  it("a record that was set aside waits in the log as the rows do: it is shown, and written by the next load", async () => {
+    const uid = "logged"
+    const lines = fixture.lines(uid, 170)
+    lines[5] = lines[5]!.replace("\"id\":5", "\"id\":\"five\"")
+    const { directory, file } = await pendingState(fixture, uid, { lines })
+    const exported = await run(["export", `--state=${directory}`, "--checkpoint=1"])
+    assert.strictEqual(exported.code, 0, exported.stderr)
+    const { deadLetter, place, record } = JSON.parse(exported.stdout.split("\n")[5]!)
+    assert.strictEqual(place, 6)
+    assert.strictEqual(deadLetter.column, "id")
+    assert.strictEqual(record.id, "five")
+    assert.include(exported.stdout, String(9007199254740993n + 5n))
+
+    const failed = await run(fixture.load(uid, file))
+    assert.strictEqual(failed.code, 3, failed.stderr)
+    assert.match(failed.stderr, /dead letters of checkpoint 1, and there is nowhere to keep them/)
+    const letters = fixture.path("logged.letters.ndjson")
+    const ended = await run(fixture.load(uid, file, undefined, "--max-errors=1", `--dead-letters=${letters}`))
+    assert.strictEqual(ended.code, 1, ended.stderr)
+    assert.deepStrictEqual(places(lettersOf(letters)), [6])
+    assert.strictEqual((await fixture.rows(uid)).length, 169)
+  })
+
+  it("a dry run shows all that would be set aside", async () => {
+    const lines = fixture.lines("dry", 100)
+    lines[10] = "{"
+    lines[20] = lines[20]!.replace("\"id\":20", "\"id\":\"x\"")
+    lines[30] = "[]"
+    const ended = await run(
+      fixture.load("dry", fixture.write("dry.ndjson", lines), undefined, "--dry-run", "--json", "--max-errors=5")
+    )
+    assert.strictEqual(ended.code, 2, ended.stderr)
+    assert.deepInclude(JSON.parse(ended.stdout), { records: 100, refused: 3, isWhole: true })
+    for (const place of [11, 21, 31]) assert.include(ended.stderr, `record at ${place}`)
   })
 
   it("a row that is too large for the server is set aside whole", async () => {
