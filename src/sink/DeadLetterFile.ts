@@ -53,12 +53,19 @@ export const make = Effect.fnUntraced(function*(
   let isDurable = false
 
   const failed = (operation: string) => (error: { readonly message: string; readonly isRetryable: boolean }) =>
-    new DeadLetterError({ where: path, operation, detail: error.message, isRetryable: error.isRetryable })
+    new DeadLetterError({
+      where: path,
+      operation,
+      detail: error.message.replace(/\.$/, ""),
+      isRetryable: error.isRetryable
+    })
 
   const ids = Effect.fnUntraced(function*(jobId: string, uid: string) {
     const found = new Set<string>()
-    if (!(yield* Effect.orElseSucceed(fs.exists(path), () => true))) return found
-    const source = yield* NdjsonSource.make(path, { malformed: "reject", maxRecordBytes: letterBytesMax })
+    const source = yield* NdjsonSource.make(path, { malformed: "reject", maxRecordBytes: letterBytesMax }).pipe(
+      Effect.catchIf(({ reason }) => reason._tag === "InputNotFound", () => Effect.succeed(null))
+    )
+    if (source === null) return found
     yield* Stream.runForEach(source.read(null), ({ records }) =>
       Effect.sync(() => {
         for (const { value } of records) {
