@@ -210,6 +210,8 @@ const optionInterfaces: ReadonlyArray<readonly [file: string, name: string]> = [
   ["src/sink/StatementRoutes.ts", "StatementOptions"],
   ["src/sink/BatchWriter.ts", "BatchWriterOptions"],
   ["src/sink/BatchPlan.ts", "BatchBounds"],
+  ["src/sink/DeadLetterFile.ts", "DeadLetterFileOptions"],
+  ["src/sink/DeadLetterTable.ts", "DeadLetterTableOptions"],
   ["src/state/FileStateBackend.ts", "FileStateBackendOptions"],
   ["src/source/FileInput.ts", "FileOptions"],
   ["src/source/NdjsonSource.ts", "NdjsonOptions"],

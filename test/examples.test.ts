@@ -145,6 +145,35 @@ describe("examples/", () => {
       })
     ))
 
+  it("dead-letters.ts sets bad records aside, and loads them when they were mended", () =>
+    inDirectory((directory) =>
+      withClient(async (client) => {
+        await prepare(client, "shop.orders", "id int PRIMARY KEY, amount varint", "shop")
+        await client.execute("DROP TABLE IF EXISTS flink_auxiliary.checkpoints_shop_replay").catch(() => {})
+        const lines = Array.from({ length: 200 }, (_, id) => `{"id":${id},"amount":${10n ** 20n + BigInt(id)}}`)
+        lines[50] = "{\"id\":50,"
+        lines[60] = lines[60]!.replace("\"amount\":1", "\"amount\":\"much\",\"was\":1")
+        Fs.writeFileSync(Path.join(directory, "orders.ndjson"), lines.join("\n"))
+        const first = await run("dead-letters.ts", directory)
+        assert.include(first.output, "198 rows in the table, 2 set aside", first.output)
+        const letters = Path.join(directory, "shop.letters.ndjson")
+        Fs.writeFileSync(
+          letters,
+          Fs.readFileSync(letters, "utf8").replace(`"line":"{\\"id\\":50,"`, `"record":{"id":50,"amount":1}`)
+            .replace("\"much\"", "2")
+        )
+        const second = await run("dead-letters.ts", directory, { args: ["shop.letters.ndjson"] })
+        assert.include(second.output, "2 rows in the table, 0 set aside", second.output)
+        const { rows } = await client.execute("SELECT id, amount FROM shop.orders")
+        assert.strictEqual(rows.length, 200)
+        for (const row of rows) {
+          const id = Number(row["id"])
+          const amount = id === 50 ? 1n : id === 60 ? 2n : 10n ** 20n + BigInt(id)
+          assert.strictEqual(String(row["amount"]), String(amount))
+        }
+      })
+    ))
+
   it("README.md has each of them, and each is run by a test", () => {
     const index = Fs.readFileSync("examples/README.md", "utf8")
     const tests = Fs.readdirSync("test", { recursive: true, encoding: "utf8" })

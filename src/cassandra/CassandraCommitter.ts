@@ -16,7 +16,6 @@ import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -26,6 +25,7 @@ import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
 import type { BatchStatement, Session } from "./CassandraSession.ts"
 import { CassandraSession } from "./CassandraSession.ts"
+import { untilHeardOf } from "./SchemaLag.ts"
 
 /**
  * Whose ledger it is, where it is kept, and how it is made and written.
@@ -81,7 +81,7 @@ const timestampRow = -3
 const ownerRow = -4
 
 const check = (options: CassandraCommitterOptions): CommitterOptionError | null => {
-  const { jobId, keyspace = defaultKeyspace, replication = {}, uid } = options
+  const { jobId, uid } = options
   const suggestion = jobId.toLowerCase().replace(/[^a-z0-9_]+/g, "_").slice(0, 36)
   if (!/^[a-z0-9_]{1,36}$/.test(jobId)) {
     return new CommitterOptionError({
@@ -91,15 +91,26 @@ const check = (options: CassandraCommitterOptions): CommitterOptionError | null 
         (suggestion === "" ? "" : `, for example ${suggestion}`)
     })
   }
+  if (uid === "") {
+    return new CommitterOptionError({ option: "The uid", value: uid, rule: "it must not be empty" })
+  }
+  return checkNames(options)
+}
+
+/**
+ * What is wrong with a keyspace's name or replication, before it becomes part of a statement.
+ *
+ * @internal
+ */
+export const checkNames = (
+  { keyspace = defaultKeyspace, replication = {} }: Pick<CassandraCommitterOptions, "keyspace" | "replication">
+): CommitterOptionError | null => {
   if (!/^[a-z][a-z0-9_]{0,47}$/.test(keyspace)) {
     return new CommitterOptionError({
       option: "The checkpoint keyspace",
       value: keyspace,
       rule: "1 to 48 lower case letters, digits and underscores, beginning with a letter"
     })
-  }
-  if (uid === "") {
-    return new CommitterOptionError({ option: "The uid", value: uid, rule: "it must not be empty" })
   }
   for (const [option, value] of Object.entries(replication)) {
     if (!/^[\w.-]+$/.test(option) || !/^[\w./-]+$/.test(String(value))) {
@@ -114,36 +125,27 @@ const check = (options: CassandraCommitterOptions): CommitterOptionError | null 
 }
 
 /**
+ * @internal
+ */
+export const createKeyspace = (options: Pick<CassandraCommitterOptions, "keyspace" | "replication">): string => {
+  const replication = Object.entries(options.replication ?? { class: "SimpleStrategy", replication_factor: 1 })
+    .map(([option, value]) => `'${option}': '${value}'`).join(", ")
+  return `CREATE KEYSPACE IF NOT EXISTS ${options.keyspace ?? defaultKeyspace} WITH replication = {${replication}}`
+}
+
+/**
  * The statements that make keyspace and table, for an operator who makes them by hand.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const ddl = (options: CassandraCommitterOptions): ReadonlyArray<string> => {
-  const keyspace = options.keyspace ?? defaultKeyspace
-  const replication = Object.entries(options.replication ?? { class: "SimpleStrategy", replication_factor: 1 })
-    .map(([option, value]) => `'${option}': '${value}'`).join(", ")
-  return [
-    `CREATE KEYSPACE IF NOT EXISTS ${keyspace} WITH replication = {${replication}}`,
-    `CREATE TABLE IF NOT EXISTS ${keyspace}.checkpoints_${options.jobId} ` +
-    `(sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))`
-  ]
-}
+export const ddl = (options: CassandraCommitterOptions): ReadonlyArray<string> => [
+  createKeyspace(options),
+  `CREATE TABLE IF NOT EXISTS ${options.keyspace ?? defaultKeyspace}.checkpoints_${options.jobId} ` +
+  `(sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))`
+]
 
 type Rows = ReadonlyMap<number, number>
-
-/**
- * That a node has not heard of a keyspace or table yet, which another one has made or found. Nodes tell each other within
- * seconds, or a minute under load; requests in between meet those that are late.
- */
-const isUnheardOf = ({ message, reason }: CassandraError): boolean =>
-  reason._tag === "InvalidQuery" && /does(?: not|n't) exist|unconfigured table/i.test(message)
-
-const untilHeardOf = <A>(self: Effect.Effect<A, CassandraError>): Effect.Effect<A, CassandraError> =>
-  Effect.retry(self, {
-    schedule: Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "1 minute" })),
-    while: isUnheardOf
-  })
 
 /**
  * What the ledger says, for people: nothing is claimed by reading it.

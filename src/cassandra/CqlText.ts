@@ -81,14 +81,16 @@ const number = (value: number): string =>
 
 /** Milliseconds beyond what a Date holds are told as digits. */
 const date = (value: Date, bytes: Buffer | null): string =>
-  Number.isNaN(value.getTime()) && bytes !== null ? String(bytes.readBigInt64BE()) : JSON.stringify(value.toISOString())
+  Number.isNaN(value.getTime())
+    ? (bytes === null ? "\"Invalid Date\"" : String(bytes.readBigInt64BE()))
+    : JSON.stringify(value.toISOString())
 
 const toJson = (value: unknown, bytes: Buffer | null): string => {
   if (value === null || value === undefined) return "null"
   if (typeof value === "number") return number(value)
   if (typeof value === "bigint") return String(value)
   if (typeof value === "boolean" || typeof value === "string") return JSON.stringify(value)
-  if (Buffer.isBuffer(value)) return `"0x${value.toString("hex")}"`
+  if (value instanceof Uint8Array) return `"0x${Buffer.from(value).toString("hex")}"`
   if (value instanceof Date) return date(value, bytes)
   if (value instanceof types.Tuple) return toJson(value.elements, null)
   if (value instanceof Map) {
@@ -101,7 +103,28 @@ const toJson = (value: unknown, bytes: Buffer | null): string => {
   if (Array.isArray(value) || value instanceof Set || value instanceof types.Vector) {
     return `[${Array.from(value as Iterable<unknown>, (element) => toJson(element, null)).join(",")}]`
   }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) {
+    // What is not set is left out: null would delete.
+    const fields = Object.entries(value as object).filter(([, field]) => field !== undefined)
+    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${toJson(field, null)}`).join(",")}}`
+  }
   return isNumeric(value as object) ? String(value) : JSON.stringify(String(value))
+}
+
+/**
+ * A value as it is given to an encoder, as JSON text of which an encoder makes the same bytes. What no encoder takes is
+ * told as its text.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const ofValue = (value: unknown): string => {
+  try {
+    return toJson(value, null)
+  } catch {
+    return JSON.stringify(`(can't be told: ${Object.prototype.toString.call(value)})`)
+  }
 }
 
 /**
@@ -111,15 +134,20 @@ const toJson = (value: unknown, bytes: Buffer | null): string => {
  * @category constructors
  * @since 0.1.0
  */
-export const toText = (typeName: string): (bytes: Buffer) => string => {
-  const type = typeOf(typeName)
-  return (bytes) => {
-    try {
-      const value = decode(type, bytes)
-      // The driver takes no bytes for null where the server has an empty value.
-      return value === null ? `"0x${bytes.toString("hex")}"` : toJson(value, bytes)
-    } catch {
-      return `"0x${bytes.toString("hex")}"`
-    }
+export const toText = (typeName: string): (bytes: Buffer) => string => toTextOf(typeOf(typeName))
+
+/**
+ * The same for a type that is known whole, the fields of user-defined ones too.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const toTextOf = (type: CqlType): (bytes: Buffer) => string => (bytes) => {
+  try {
+    const value = decode(type, bytes)
+    // The driver takes no bytes for null where the server has an empty value.
+    return value === null ? `"0x${bytes.toString("hex")}"` : toJson(value, bytes)
+  } catch {
+    return `"0x${bytes.toString("hex")}"`
   }
 }

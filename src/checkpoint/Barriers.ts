@@ -14,7 +14,7 @@ import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { CheckpointCoordinator } from "./CheckpointCoordinator.ts"
-import type { Element } from "./Element.ts"
+import type { BadRecord, Element } from "./Element.ts"
 import { Barrier, Record } from "./Element.ts"
 import type { Position } from "./Position.ts"
 
@@ -26,6 +26,8 @@ import type { Position } from "./Position.ts"
  */
 export interface PositionedChunk<A> {
   readonly records: ReadonlyArray<Record<A>>
+  /** What could not be read among them, for the dead letters. */
+  readonly rejected?: ReadonlyArray<BadRecord> | undefined
   readonly position: Position | null
 }
 
@@ -56,7 +58,9 @@ export const inject = <A, E, R>(
     // Room is waited for first; then records and position move together, in one step that can't be interrupted, so
     // that a barrier (offered in one step as well) never comes between the two.
     const read = Stream.runForEach(chunks, (chunk) => {
-      const [head, ...tail] = chunk.records
+      const { rejected } = chunk
+      const all: ReadonlyArray<Element<A>> = rejected === undefined ? chunk.records : [...chunk.records, ...rejected]
+      const [head, ...tail] = all
       return head === undefined
         ? Effect.sync(() => {
           position = chunk.position
@@ -65,7 +69,7 @@ export const inject = <A, E, R>(
           readAhead.take(1),
           Effect.sync(() => {
             position = chunk.position
-            records += chunk.records.length
+            records += all.length
             Queue.offerUnsafe(queue, { elements: [head, ...tail], permits: 1 })
           })
         )
@@ -167,7 +171,7 @@ export const map: {
 } = dual(
   2,
   <A, B, E, R>(self: Stream.Stream<Element<A>, E, R>, f: (value: A) => B): Stream.Stream<Element<B>, E, R> =>
-    Stream.map(self, (element) => element._tag === "Barrier" ? element : new Record(f(element.value), element.place))
+    Stream.map(self, (element) => element._tag === "Record" ? new Record(f(element.value), element.place) : element)
 )
 
 /**
@@ -190,7 +194,7 @@ export const filter: {
     self: Stream.Stream<Element<A>, E, R>,
     predicate: (value: A) => boolean
   ): Stream.Stream<Element<A>, E, R> =>
-    Stream.filter(self, (element) => element._tag === "Barrier" || predicate(element.value))
+    Stream.filter(self, (element) => element._tag !== "Record" || predicate(element.value))
 )
 
 /**
@@ -215,9 +219,9 @@ export const flatMap: {
   ): Stream.Stream<Element<B>, E, R> =>
     Stream.flattenIterable(
       Stream.map(self, (element): ReadonlyArray<Element<B>> =>
-        element._tag === "Barrier"
-          ? [element]
-          : Array.from(f(element.value), (value) => new Record(value, element.place)))
+        element._tag === "Record"
+          ? Array.from(f(element.value), (value) => new Record(value, element.place))
+          : [element])
     )
 )
 
@@ -247,9 +251,9 @@ export const mapEffect: {
     Stream.mapEffect(
       self,
       (element): Effect.Effect<Element<B>, E2, R2> =>
-        element._tag === "Barrier"
-          ? Effect.succeed(element)
-          : Effect.map(f(element.value), (value) => new Record(value, element.place)),
+        element._tag === "Record"
+          ? Effect.map(f(element.value), (value) => new Record(value, element.place))
+          : Effect.succeed(element),
       { concurrency: options?.concurrency ?? 1 }
     )
 )

@@ -134,8 +134,11 @@ export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator
   readonly acknowledge: (acknowledgement: Acknowledgement) => Effect.Effect<void>
   /** What a subtask is told, in order: a checkpoint is complete (send its rows), or was aborted. It fails when the run does. */
   readonly notifications: (subtask: number) => Queue.Dequeue<Notification, CoordinatorError | Cause.Done>
-  /** Returns when the ledger says so. Commits of several subtasks go together in one request. */
-  readonly commit: (subtask: number, checkpointId: number) => Effect.Effect<void, CoordinatorError>
+  /**
+   * Returns when the ledger says so. Commits of several subtasks go together in one request. `setAside` of the rows are not
+   * in the table, but among the dead letters, and do not count; default 0.
+   */
+  readonly commit: (subtask: number, checkpointId: number, setAside?: number) => Effect.Effect<void, CoordinatorError>
   /** Waits until the checkpoint is complete (or subsumed by a later one), or aborted. */
   readonly awaitOutcome: (checkpointId: number) => Effect.Effect<Outcome>
   /** Back-pressure: a subtask waits for Cassandra (true) or goes on (false). An expiry meanwhile counts as no failure. */
@@ -196,7 +199,9 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   const wakeups = yield* Queue.sliding<void>(1)
   const acknowledgedByAll = yield* Queue.unbounded<{ readonly checkpoint: InFlight; readonly barrier: Barrier }>()
   const completed = yield* Queue.unbounded<Manifest>()
-  const commits = yield* Queue.unbounded<Commit & { readonly done: Deferred.Deferred<void, CoordinatorError> }>()
+  const commits = yield* Queue.unbounded<
+    Commit & { readonly setAside: number; readonly done: Deferred.Deferred<void, CoordinatorError> }
+  >()
   const stopRequested = yield* Deferred.make<void>()
   const failure = yield* Deferred.make<never, CoordinatorError>()
   const notifications = yield* Effect.forEach(
@@ -382,7 +387,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     yield* repeated(committer.commitCheckpoints(
       [...newest].map(([subtask, checkpointId]) => ({ subtask, checkpointId }))
     ))
-    const rows = sealed.committed(newest)
+    const rows = batch.reduce((left, { setAside }) => left - setAside, sealed.committed(newest))
     counts.committedRows += rows
     yield* Metric.update(Metrics.checkpointCommits, newest.size)
     yield* Metric.update(Metrics.rowsCommitted, rows)
@@ -445,9 +450,9 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       yield* Queue.offer(acknowledgedByAll, { checkpoint, barrier })
     }),
     notifications: (subtask) => notifications[subtask]!,
-    commit: Effect.fnUntraced(function*(subtask, checkpointId) {
+    commit: Effect.fnUntraced(function*(subtask, checkpointId, setAside = 0) {
       const done = Deferred.makeUnsafe<void, CoordinatorError>()
-      yield* Queue.offer(commits, { subtask, checkpointId, done })
+      yield* Queue.offer(commits, { subtask, checkpointId, setAside, done })
       yield* Effect.raceFirst(Deferred.await(done), Deferred.await(failure))
     }),
     awaitOutcome: (checkpointId) =>

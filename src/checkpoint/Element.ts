@@ -1,5 +1,5 @@
 /**
- * What flows from a source to a sink: records, and the barriers between them.
+ * What flows from a source to a sink: records, those that could not be read, and the barriers between them.
  *
  * A barrier travels in band. Whatever stands between a source and a sink passes every element on in order and finishes
  * what it holds before it lets a barrier pass, so that a barrier cuts the stream at the same place for everyone.
@@ -39,6 +39,45 @@ export interface Located {
 }
 
 /**
+ * What a source could not read, word for word: a text, or bytes that are none. A line of CSV comes with what tells its
+ * fields apart.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RawRecord {
+  readonly text: string | null
+  readonly bytes: Uint8Array | null
+  readonly csv: {
+    readonly columns: ReadonlyArray<string>
+    readonly delimiter: string
+    readonly quote: string | null
+  } | null
+}
+
+/**
+ * A record that its source could not read and was told to hand on (`malformed: "reject"`). It travels with the records, so
+ * that it belongs to the same checkpoint, and goes to the dead letters instead of the table.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class BadRecord {
+  readonly _tag = "BadRecord"
+  readonly place: number
+  /** The tag of the error that it would have been. */
+  readonly error: string
+  readonly problem: string
+  readonly raw: RawRecord
+  constructor(place: number, error: string, problem: string, raw: RawRecord) {
+    this.place = place
+    this.error = error
+    this.problem = problem
+    this.raw = raw
+  }
+}
+
+/**
  * Everything before this barrier belongs to checkpoint `checkpointId` or an earlier one, everything after it to a later
  * one.
  *
@@ -68,4 +107,4 @@ export class Barrier {
  * @category models
  * @since 0.1.0
  */
-export type Element<A> = Record<A> | Barrier
+export type Element<A> = Record<A> | BadRecord | Barrier

@@ -24,6 +24,7 @@ import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
 import * as Options from "./options.ts"
 import { repair } from "./repair.ts"
+import { replayDeadLetters } from "./replay.ts"
 import { describeDefect } from "./report.ts"
 import { schema } from "./schema.ts"
 import * as Signals from "./Signals.ts"
@@ -37,7 +38,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair, schema])
+  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair, replayDeadLetters, schema])
 )
 
 /** The flags, begun anew where a group begins. */

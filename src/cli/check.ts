@@ -49,7 +49,8 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     say({ check, outcome: "skip", detail: `can't be checked without ${because}` })
 
   const configured = yield* make("configuration", Checks.configuration(options))
-  const input = yield* make("input", Checks.input(options))
+  const setAside = yield* Effect.orElseSucceed(Settings.setAside(options), () => null)
+  const input = yield* make("input", Checks.input(options, { malformed: setAside === null ? "fail" : "reject" }))
   yield* make("disk", Checks.disk(options))
   yield* make("state", Checks.writable(options))
   yield* Effect.scoped(Effect.gen(function*() {

@@ -63,6 +63,7 @@ export const configuration = Effect.fnUntraced(function*(options: LoadOptions) {
   const restart = yield* Settings.restartStrategy(options)
   const target = yield* Settings.target(options)
   const session = yield* Settings.session(options)
+  yield* Settings.setAside(options)
   const detail = `job ${options.job}, uid ${options.uid}, state in ${Settings.stateDirectory(options)}, restart ` +
     `${options.restart}, parallelism ${options.parallelism}`
   return good({ restart, target, session }, detail)

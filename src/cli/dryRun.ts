@@ -101,10 +101,16 @@ export const dryRun = Effect.fnUntraced(function*(
     }
   }
 
-  const ended = yield* Effect.result(Stream.runForEach(source.read(null), ({ records }) =>
-    Effect.sync(() => {
-      for (const { place, value } of records) look(place, value)
-    })))
+  const ended = yield* Effect.result(
+    Stream.runForEach(source.read(null), ({ records, rejected = [] }) =>
+      Effect.sync(() => {
+        for (const { place, value } of records) look(place, value)
+        for (const { place, problem } of rejected) {
+          found.records++
+          say(++found.refused, place, `: ${problem}`)
+        }
+      }))
+  )
   for (const [count, what] of [[found.refused, "records that can't be loaded"], [found.risks, "risks"]] as const) {
     if (count > shownMax) line.print(`... and ${formatCount(count - shownMax)} more ${what}`)
   }

@@ -19,7 +19,7 @@ import type { FieldsRefused } from "./statement.ts"
 /**
  * - `success` 0: finished, or nothing to do.
  * - `completedWithErrors` 1: finished, some rows are in the dead letters; of `verify`, the table is not as the files say.
- * - `badRecords` 2: ended at a record that can't be loaded.
+ * - `badRecords` 2: ended at a record that can't be loaded, or because more are bad than `--max-errors` bears.
  * - `fatal` 3: ended by anything else that is no bug (no connection, statement refused, disk full, ...).
  * - `interrupted` 4: ended by a signal.
  * - `crashed` 5: a bug.
@@ -112,6 +112,7 @@ export const verdict = (error: LoadError): Verdict => {
       break
     case "RecordRefused":
     case "RowRefused":
+    case "TooManyBadRecords":
       return { code: badRecords, resumes: "after-fix" }
     case "CheckFailed":
     case "FieldsRefused":
@@ -124,6 +125,8 @@ export const verdict = (error: LoadError): Verdict => {
     case "CommitterError":
     case "CheckpointsFailed":
     case "SendFailed":
+      return { code: fatal, resumes: error.isRetryable ? "yes" : "after-fix" }
+    case "DeadLetterError":
       return { code: fatal, resumes: error.isRetryable ? "yes" : "after-fix" }
     case "StateIoError":
       return { code: fatal, resumes: "after-fix" }
@@ -139,7 +142,8 @@ export const verdict = (error: LoadError): Verdict => {
     case "StateCorrupt":
       return { code: state, resumes: "no" }
     case "SinkMisuse":
-      return error.reason === "other-statement" ? { code: state, resumes: "no" } : { code: fatal, resumes: "yes" }
+      if (error.reason === "other-statement") return { code: state, resumes: "no" }
+      return { code: fatal, resumes: error.reason === "no-dead-letters" ? "no" : "yes" }
     case "Interrupted":
       return { code: interrupted, resumes: "yes" }
   }

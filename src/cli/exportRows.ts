@@ -98,7 +98,7 @@ export const exportRows = Command.make(
 
   The place is that of the record in the input, the timestamp the row's write timestamp in microseconds. Integers and
   decimals have all their digits, blobs are 0x and hex digits, null deletes a value, and a column that is left as it is
-  does not stand there. Values of user-defined types are told as their bytes, since the log has only their names.
+  does not stand there. A record that was set aside has "deadLetter", its error, and "record" in place of "values". Values of user-defined types are told as their bytes, since the log has only their names.
 
   Nothing is locked or changed, and nobody is asked. A damaged segment is printed up to the damage; then the exit code is 7.`
   ),

@@ -9,6 +9,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as CsvSource from "../source/CsvSource.ts"
+import * as DeadLetterSource from "../source/DeadLetterSource.ts"
 import type * as FileInput from "../source/FileInput.ts"
 import * as FilesSource from "../source/FilesSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
@@ -24,7 +25,7 @@ import { FieldsRefused } from "./statement.ts"
 type FileSource = Source<object, SourceError, FileSystem.FileSystem>
 
 /**
- * `isNumbered`: the fields have numbers for names.
+ * `isNumbered`: the fields have numbers for names. `timestampOf`: the write timestamps that rows of dead letters have.
  *
  * @category models
  * @since 0.1.0
@@ -34,6 +35,7 @@ export interface Input {
   readonly files: ReadonlyArray<string>
   readonly fields: Fields
   readonly isNumbered: boolean
+  readonly timestampOf?: ((place: number) => number | null) | undefined
 }
 
 const openOne = (
@@ -52,12 +54,38 @@ const firstRecords = (source: FileSource) =>
     Effect.map(Option.match({ onNone: () => [], onSome: (chunk) => chunk.records }))
   )
 
+const firstNames = (source: FileSource) =>
+  Effect.map(firstRecords(source), (records) => [...new Set(records.flatMap(({ value }) => Object.keys(value)))])
+
+const openLetters = Effect.fnUntraced(function*(
+  path: string,
+  timestamps: "original" | "now",
+  settings: FileInput.FileOptions
+): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
+  const { source, timestampOf } = yield* DeadLetterSource.make(path, settings)
+  const names = yield* firstNames(source)
+  return {
+    source,
+    files: [path],
+    fields: { input: source.describe, names, isComplete: false },
+    isNumbered: names.length > 0 && names.every((name) => /^\d+$/.test(name)),
+    timestampOf: timestamps === "original" ? timestampOf : undefined
+  }
+})
+
 /** Files of CSV are one table only if they have the same columns: a missing one would be left unset without a word. */
-const checkHeaders = Effect.fnUntraced(function*(format: Settings.Format, files: ReadonlyArray<string>) {
+const checkHeaders = Effect.fnUntraced(function*(
+  format: Settings.Format,
+  files: ReadonlyArray<string>,
+  { malformed }: FileInput.FileOptions
+) {
   const headers = yield* Effect.forEach(
     files,
     (path) =>
-      Effect.flatMap(openOne(format, path, { maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }), firstRecords)
+      Effect.flatMap(
+        openOne(format, path, { malformed, maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }),
+        firstRecords
+      )
         .pipe(
           Effect.map(([record]) => ({ path, names: record === undefined ? null : Object.keys(record.value) }))
         ),
@@ -90,6 +118,7 @@ export const open = Effect.fnUntraced(function*(
   options: InputOptions,
   settings: FileInput.FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
+  if (options.replay !== undefined) return yield* openLetters(options.files[0]!, options.replay, settings)
   const files = yield* Files.expand(options.files)
   const format = yield* Settings.format(options, files)
   // What a pattern stands for may grow, so its position is one in several files even if there is one only now.
@@ -97,13 +126,12 @@ export const open = Effect.fnUntraced(function*(
   const source = isOne
     ? yield* openOne(format, files[0]!, settings)
     : yield* FilesSource.make(files, (path, placeOffset) => openOne(format, path, { ...settings, placeOffset }))
-  if (format.kind === "csv" && files.length > 1) yield* checkHeaders(format, files)
-  const names = new Set<string>()
-  for (const { value } of yield* firstRecords(source)) for (const name of Object.keys(value)) names.add(name)
+  if (format.kind === "csv" && files.length > 1) yield* checkHeaders(format, files, settings)
+  const names = yield* firstNames(source)
   return {
     source,
     files,
-    fields: { input: source.describe, names: [...names], isComplete: format.kind === "csv" && names.size > 0 },
+    fields: { input: source.describe, names, isComplete: format.kind === "csv" && names.length > 0 },
     isNumbered: format.kind === "csv" && !format.header
   }
 })

@@ -15,6 +15,8 @@ import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
 import { JobHealth } from "../observability/JobHealth.ts"
+import * as DeadLetterFile from "../sink/DeadLetterFile.ts"
+import { DeadLetters } from "../sink/DeadLetters.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as Checks from "./checks.ts"
@@ -60,10 +62,12 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
   const { maxRowsPerSecond } = options
-  const input = yield* known(Checks.input(
-    options,
-    maxRowsPerSecond === undefined ? {} : { maxRecords: recordsPerChunk(maxRowsPerSecond) }
-  ))
+  const setAside = yield* Settings.setAside(options)
+  const letters = setAside === null ? null : yield* DeadLetterFile.make(setAside)
+  const input = yield* known(Checks.input(options, {
+    malformed: letters === null ? "fail" : "reject",
+    ...maxRowsPerSecond === undefined ? {} : { maxRecords: recordsPerChunk(maxRowsPerSecond) }
+  }))
   const source = maxRowsPerSecond === undefined ? input.source : pace(input.source, maxRowsPerSecond)
   yield* known(Checks.disk(options))
   const directory = Settings.stateDirectory(options)
@@ -92,12 +96,14 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
   for (const text of [query, ...notes]) yield* Effect.logInfo(text)
   const retry = Retry.exponential(options.sendRetry)
-  const services = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    self.pipe(
+  const services = <A, E, R>(self: Effect.Effect<A, E, R>) => {
+    const provided = self.pipe(
       Effect.provideService(StateBackend, backend),
       Effect.provideService(CheckpointCommitter, committer),
       Effect.provideService(CassandraSession.CassandraSession, session)
     )
+    return letters === null ? provided : Effect.provideService(provided, DeadLetters, letters)
+  }
   const pendingBefore = yield* services(pendingRows)
   const handle = yield* services(Job.start({
     source,
@@ -105,6 +111,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
       query,
       nulls: options.nulls,
       missing: options.missing,
+      timestampOf: input.timestampOf,
       requestsInFlightMax: options.maxInFlight,
       sendRetry: retry,
       segmentBytesMax: options.segmentBytes,
@@ -123,7 +130,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
-  return { handle, pendingBefore, describe: source.describe }
+  return { handle, pendingBefore, describe: source.describe, letters: setAside?.path ?? null }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -192,10 +199,21 @@ const toText = (summary: JobSummary, input: string): string => {
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
 }
 
+const setAsideText = ({ deadLetters }: JobSummary, where: string, isReplay: boolean): string => {
+  const count = Progress.formatCount(deadLetters)
+  return (isReplay
+    ? `${count} ${deadLetters === 1 ? "letter is" : "letters are"} still bad: see ${where}.`
+    : `${count} bad ${
+      deadLetters === 1 ? "record was" : "records were"
+    } set aside, each with its error, in ${where}.`) +
+    ` Correct them there, or the table, and load them with effect-cassandra replay-dead-letters ${where}`
+}
+
 /** The checks without the job, and then all records without the table. */
 const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   const { session: sessionOptions, target } = yield* known(Checks.configuration(options))
-  const input = yield* known(Checks.input(options))
+  const malformed = (yield* Settings.setAside(options)) === null ? "fail" : "reject"
+  const input = yield* known(Checks.input(options, { malformed }))
   yield* known(Checks.disk(options))
   yield* known(Checks.writable(options))
   const cluster = yield* known(Checks.cluster(sessionOptions))
@@ -206,7 +224,13 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   yield* dryRun(options, input, cluster.session, prepared)
 })
 
-const run = Effect.fnUntraced(function*(options: LoadOptions) {
+/**
+ * Loads, or rehearses it.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   const line = yield* StatusLine
   const signals = yield* Signals
   const early = Effect.flatMap(signals.first, (signal) => {
@@ -215,7 +239,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
-    const { describe, handle, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+    const { describe, handle, letters, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
@@ -223,11 +247,15 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
     const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
-    return { describe, summary }
+    return { describe, letters, summary }
   }))
-  const { describe, summary } = yield* observe(options, loading)
+  const { describe, letters, summary } = yield* observe(options, loading)
   line.print(toText(summary, describe))
+  if (summary.deadLetters > 0) line.print(setAsideText(summary, letters!, options.replay !== undefined))
   if (options.json) yield* Console.log(toJson(summary))
+  if (summary.outcome === "finished" && summary.deadLetters > 0) {
+    return yield* new Exit({ code: exitCodes.completedWithErrors })
+  }
   if (summary.outcome !== "stopped") return
   line.print(resumeAdvice.yes)
   return yield* new Exit({ code: exitCodes.interrupted })
@@ -250,8 +278,9 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
   --local-dc. The other variables of the library (CASSANDRA_TLS, CASSANDRA_REQUEST_TIMEOUT, ...) are read as well.
   Times are written as "500 millis", "10 seconds", "5 minutes"; sizes are bytes.
 
-  Exit codes: 0 done, or nothing to do; 2 a record can't be loaded; 3 another failure; 4 interrupted; 5 a bug;
-  6 another process works on the job; 7 the state is corrupt or of another job; 64 usage.`
+  Exit codes: 0 done, or nothing to do; 1 done, and some records were set aside; 2 a record can't be loaded;
+  3 another failure; 4 interrupted; 5 a bug; 6 another process works on the job; 7 the state is corrupt or of another
+  job; 64 usage.`
   ),
   Command.withExamples([
     {

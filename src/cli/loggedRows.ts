@@ -14,6 +14,12 @@ import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateCorrupt } from "../state/WalError.ts"
 import type { SegmentHeader } from "../state/WalFormat.ts"
 
+/** A record that was set aside: what is known of its error, and the record. */
+const letterLine = ({ place, timestamp, values: [meta, record, raw] }: LoggedRow): string => {
+  const payload = record == null ? JSON.stringify(raw?.toString() ?? "") : record.toString()
+  return `{"place":${place},"timestamp":${timestamp},"deadLetter":${meta!.toString()},"record":${payload}}\n`
+}
+
 /** What is unset is left out. A name that several markers have is told apart by its number. */
 const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
   const columns = statements.map((statement) => {
@@ -24,7 +30,9 @@ const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
       return { key: JSON.stringify(times === 1 ? name : `${name}#${times}`), toText: CqlText.toText(type) }
     })
   })
-  return ({ place, statement, timestamp, values }) => {
+  return (row) => {
+    if (row.statement === RowFrame.letterStatement) return letterLine(row)
+    const { place, statement, timestamp, values } = row
     const cells: Array<string> = []
     for (let i = 0; i < values.length; i++) {
       const value = values[i]

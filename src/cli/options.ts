@@ -6,6 +6,7 @@
 import * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
+import type { MaxErrors } from "../sink/DeadLetters.ts"
 import * as Flag from "./flag.ts"
 
 /**
@@ -33,6 +34,17 @@ const tables = Flag.text(
   /^(?:(?:"(?:[^"]|"")+"|[^".]+)\.)?(?:"(?:[^"]|"")+"|[^".]+)$/,
   "the name of a table, or keyspace.table"
 )
+
+/** A number, or a part of the records; `none` for no bound. */
+const errorBounds: Flag.Kind<MaxErrors> = {
+  metavar: "N|N%|none",
+  expected: "a whole number, a percentage from 0% to 100%, or the word none",
+  parse: (text) => {
+    if (/^(?:none|-1)$/i.test(text)) return Number.POSITIVE_INFINITY
+    if (/^\d{1,15}$/.test(text)) return Number(text)
+    return /^\d+(?:\.\d+)?%$/.test(text) && Number.parseFloat(text) <= 100 ? text as `${number}%` : undefined
+  }
+}
 
 const urls: Flag.Kind<string> = {
   metavar: "URL",
@@ -304,6 +316,23 @@ export const load = {
     Flag.duration(),
     "The time in which failure-rate counts (default: 5 minutes)"
   ),
+  onBadRecord: Flag.optional(
+    "on-bad-record",
+    Flag.literal("fail|dead-letter", ["fail", "dead-letter"]),
+    "What a record that can't be read, encoded or written does: end the load there, or be set aside and loaded past " +
+      "(default: fail, with --max-errors dead-letter)"
+  ),
+  maxErrors: Flag.optional(
+    "max-errors",
+    errorBounds,
+    "How many records may be set aside, over all runs of the job: a number, or a part of those read, looked at from the " +
+      "hundredth on (default: 0, with --on-bad-record dead-letter 100)"
+  ),
+  deadLetters: Flag.optional(
+    "dead-letters",
+    Flag.text("file"),
+    "Where they are set aside, one JSON object a line, for replay-dead-letters (default: <state>.dead-letters.ndjson)"
+  ),
   stopTimeout: Flag.withDefault(
     "stop-timeout",
     Flag.duration(),
@@ -360,7 +389,17 @@ export const groups: ReadonlyArray<readonly [about: string, first: string]> = [
  * @category models
  * @since 0.1.0
  */
-export type LoadOptions = Command.Command.Config.Infer<typeof load>
+export type LoadOptions = Command.Command.Config.Infer<typeof load> & Replaying
+
+/**
+ * Set where the file holds dead letters: which write timestamps their rows have.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replaying {
+  readonly replay?: "original" | "now" | undefined
+}
 
 /**
  * The flags of `verify`: what says where the rows come from and where they are.
@@ -430,4 +469,35 @@ export type SchemaOptions = Command.Command.Config.Infer<typeof schema>
  * @category models
  * @since 0.1.0
  */
-export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header">
+export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header"> & Replaying
+
+const { delimiter: _delimiter, dryRun: _dryRun, files: _files, format: _format, header: _header, ...withoutInput } =
+  load
+
+/**
+ * The flags of `replay-dead-letters`: those of `load`, but for how files are read.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const replay = {
+  file: Argument.String("file").pipe(
+    Argument.withDescription(
+      "Dead letters as load has written them, mended or not; they are read, and stay as they are"
+    )
+  ),
+  ...withoutInput,
+  timestamps: Flag.withDefault(
+    "timestamps",
+    Flag.literal("original|now", ["original", "now"]),
+    "original",
+    "Which write timestamps the rows have: those that they would have had, so that nothing that was written since is " +
+      "overwritten; or new ones, which win over it"
+  )
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ReplayOptions = Command.Command.Config.Infer<typeof replay>

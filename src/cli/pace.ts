@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Source } from "../source/Source.ts"
+import { sizeOf } from "../source/Source.ts"
 
 /**
  * Records in a chunk at most, so that the pace is kept within a tenth of a second.
@@ -30,7 +31,7 @@ export const pace = <A, E, R>(source: Source<A, E, R>, perSecond: number): Sourc
       return Stream.mapEffect(source.read(from), (chunk) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const wait = turn - now
-          turn = Math.max(turn, now) + chunk.records.length * 1000 / perSecond
+          turn = Math.max(turn, now) + sizeOf(chunk) * 1000 / perSecond
           return wait > 0 ? Effect.as(Effect.sleep(wait), chunk) : Effect.succeed(chunk)
         }))
     })

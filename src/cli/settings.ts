@@ -12,8 +12,11 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
+import type { DeadLetterFileOptions } from "../sink/DeadLetterFile.ts"
+import { maxErrorsDefault } from "../sink/DeadLetters.ts"
 import * as Mapping from "./Mapping.ts"
 import type { InputOptions, LoadOptions, TlsOptions, VerifyOptions } from "./options.ts"
 import type { Target } from "./statement.ts"
@@ -28,6 +31,41 @@ const usage = (message: string) => new CliError.ValidationError({ message })
  */
 export const stateDirectory = ({ job, state, uid }: Pick<LoadOptions, "job" | "state" | "uid">): string =>
   state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
+
+/**
+ * What becomes of bad records: they end the load (null), or are set aside in a file.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const setAside = (
+  options: LoadOptions
+): Effect.Effect<DeadLetterFileOptions | null, CliError.CliError> => {
+  const { deadLetters, files, maxErrors, onBadRecord, replay } = options
+  const isReplay = replay !== undefined
+  const isOn = onBadRecord === undefined ? isReplay || (maxErrors ?? 0) !== 0 : onBadRecord === "dead-letter"
+  if (!isOn) {
+    return maxErrors !== undefined && maxErrors !== 0
+      ? Effect.fail(
+        usage("--on-bad-record fail ends at the first bad record, and --max-errors bears some: leave one out")
+      )
+      : deadLetters !== undefined
+      ? Effect.fail(usage("--dead-letters is where bad records are set aside: add --on-bad-record dead-letter"))
+      : Effect.succeed(null)
+  }
+  if (maxErrors === 0) {
+    return Effect.fail(
+      usage("--max-errors 0 bears no bad record, and --on-bad-record dead-letter sets them aside: leave one out")
+    )
+  }
+  const path = deadLetters ?? `${stateDirectory(options)}.dead-letters.ndjson`
+  if (files.some((file) => Path.resolve(file) === Path.resolve(path))) {
+    return Effect.fail(
+      usage(`The dead letters can't be written to ${path}, which is read: give another --dead-letters`)
+    )
+  }
+  return Effect.succeed({ path, maxErrors: maxErrors ?? (isReplay ? Number.POSITIVE_INFINITY : maxErrorsDefault) })
+}
 
 /**
  * @category models

@@ -35,11 +35,13 @@ import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
+import { DeadLetters } from "../sink/DeadLetters.ts"
 import { deal } from "../sink/Dealer.ts"
 import * as Recovery from "../sink/Recovery.ts"
 import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
 import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
+import { sizeOf } from "../source/Source.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import type { JobState } from "./JobMetrics.ts"
@@ -82,12 +84,13 @@ export interface JobSummary {
   readonly uid: string
   /** Records read from the source in this run. */
   readonly rows: number
-  /** Rows committed in this run, replayed ones included. */
+  /** Rows committed in this run, replayed ones included; those in the dead letters are not. */
   readonly committed: number
   /** Checkpoints completed in this run. */
   readonly checkpoints: number
   /** Checkpoints of earlier runs whose rows were sent in this one. */
   readonly replayedCheckpoints: number
+  /** Records of the job that are in the dead letters, those of earlier runs included. */
   readonly deadLetters: number
   readonly seconds: number
   readonly restarts: number
@@ -184,6 +187,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let coordinator: CheckpointCoordinator["Service"] | null = null
   let logged = () => 0
   let loggedBefore = 0
+  let deadLetters = () => 0
   /** Records of the runs before this one. */
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
@@ -210,7 +214,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       committed: counts.committed,
       checkpoints: counts.checkpoints,
       replayedCheckpoints: counts.replayed.size,
-      deadLetters: 0,
+      deadLetters: deadLetters(),
       seconds: (now - startedAt) / 1000,
       restarts: Math.max(0, counts.runs - 1),
       epoch: ofEpoch
@@ -220,7 +224,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   const isDone = Effect.fnUntraced(function*(last: Manifest | null) {
     if (last === null || !last.finished || last.pending.length > 0) return false
     const more = yield* source.read(last.position).pipe(
-      Stream.filter((chunk) => chunk.records.length > 0),
+      Stream.filter((chunk) => sizeOf(chunk) > 0),
       Stream.runHead
     )
     return Option.isNone(more)
@@ -252,6 +256,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       config: options.checkpoint === undefined ? {} : options.checkpoint
     })
     const { restored } = running
+    yield* Effect.provideService(Sink.begin(sink), CheckpointCoordinator, running)
     epoch = running.epoch
     coordinator = running
     position = restored?.position ?? null
@@ -260,11 +265,13 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     everStarted = true
     yield* enter("running")
     logged = () => sink.counters.logged
+    deadLetters = () => sink.setAside?.total() ?? 0
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
-        counts.rows += chunk.records.length
+        const size = sizeOf(chunk)
+        counts.rows += size
         position = chunk.position
-        return Metric.update(Metrics.recordsRead, chunk.records.length)
+        return Metric.update(Metrics.recordsRead, size)
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
@@ -322,6 +329,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   yield* Effect.gen(function*() {
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
+      const letters = yield* Effect.serviceOption(DeadLetters)
+      if (Option.isSome(letters)) {
+        const { size } = yield* letters.value.ids(backend.jobId, backend.uid)
+        deadLetters = () => size
+      }
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
       yield* backend.sweep([], last!.epoch)
       return yield* summary("nothing-to-do", last!.epoch)

@@ -2,16 +2,22 @@
  * Sends logged rows to Cassandra, a bounded number of requests at once, each retried on a schedule. A request that the
  * server will never accept is split until the row is found that it refuses.
  *
+ * Whether a refusal is about the rows is asked of the schema: a table that is gone, or has other columns than the statement
+ * was prepared for, would refuse them all, and ends the sink; a node that has not heard of a table which is there is asked
+ * again.
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
+import type { Session, TableInfo } from "../cassandra/CassandraSession.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import * as SchemaLag from "../cassandra/SchemaLag.ts"
 import type { Located } from "../checkpoint/Element.ts"
 import * as OutageLog from "../checkpoint/OutageLog.ts"
 import * as Retry from "../checkpoint/Retry.ts"
@@ -39,15 +45,17 @@ export interface BatchWriterOptions {
 }
 
 /**
- * Where rows come from, for messages.
+ * Where rows come from, for messages. `refused` takes a row that Cassandra will never accept, after so many requests;
+ * without it such a row is a `RowRefused`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface RowsOrigin {
+export interface RowsOrigin<E = never> {
   /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly checkpointId: number
+  readonly refused?: ((row: LoggedRow, error: CassandraError, attempts: number) => Effect.Effect<void, E>) | undefined
 }
 
 /**
@@ -58,10 +66,17 @@ export interface RowsOrigin {
  */
 export interface BatchWriter {
   /** Returns when every row was acknowledged at the session's consistency level. Interruptible between requests. */
-  readonly send: <E>(
-    origin: RowsOrigin,
+  readonly send: <E, E2 = never>(
+    origin: RowsOrigin<E2>,
     blocks: Stream.Stream<ReadonlyArray<LoggedRow>, E>
-  ) => Effect.Effect<void, E | CassandraError | RowRefused | SendFailed>
+  ) => Effect.Effect<void, E | E2 | CassandraError | RowRefused | SendFailed>
+}
+
+interface Refusal {
+  readonly error: CassandraError
+  readonly isRetryable: boolean
+  /** It is about the table, and with it about all rows. */
+  readonly isOfAll: boolean
 }
 
 /** Refusals of other kinds (no permission, a closed session) would be the same for every part of a batch. */
@@ -84,11 +99,19 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
   yield* Metric.update(Metrics.requestsLimit, limit.value)
-  const outgoing = statements.map(({ consistency, cql, params, timestampIndex }) => ({
-    batch: { cql, timestampIndex, valueCount: params.length },
-    options: consistency === undefined ? undefined : { consistency }
-  }))
+  const outgoing = yield* Effect.forEach(
+    statements,
+    Effect.fnUntraced(function*({ consistency, cql, params, query, table, timestampIndex }) {
+      return {
+        query,
+        batch: { cql, timestampIndex, valueCount: params.length },
+        options: consistency === undefined ? undefined : { consistency },
+        isTableSame: yield* watchTable(session, table, sendRetry)
+      }
+    })
+  )
   const only = outgoing.length === 1 ? outgoing[0]! : null
+  const outgoingOf = (row: LoggedRow) => only ?? outgoing[row.statement]!
   const outage = OutageLog.make("sending rows")
 
   const resize = Effect.suspend(() =>
@@ -98,7 +121,7 @@ export const make = Effect.fnUntraced(function*(
   const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
     Effect.suspend(() => {
       const startedAt = clock.monotonicTimeNanosUnsafe()
-      const { batch, options } = only ?? outgoing[rows[0]!.statement]!
+      const { batch, options } = outgoingOf(rows[0]!)
       return Effect.matchEffect(session.batchEncoded({ ...batch, rows }, options), {
         onSuccess: () => limit.succeeded(startedAt, clock.monotonicTimeNanosUnsafe()) ? resize : Effect.void,
         onFailure: (error) =>
@@ -108,62 +131,80 @@ export const make = Effect.fnUntraced(function*(
       })
     })
 
-  // The way of most requests is short: what there is for a failure is only built for one.
-  const write = (
-    origin: RowsOrigin,
-    rows: ReadonlyArray<LoggedRow>
-  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> =>
-    Effect.catch(attempt(rows), (error) => writeAgain(origin, rows, error))
+  /** That a node has not heard of the table yet is no fault of the rows; that there is none is none either. */
+  const judge = (row: LoggedRow) => (error: CassandraError): Effect.Effect<never, Refusal> => {
+    // After a table was dropped, what was prepared for it is not known any more.
+    if (!SchemaLag.isUnheardOf(error) && error.reason._tag !== "Unprepared") {
+      return Effect.fail({ error, isRetryable: error.isRetryable, isOfAll: false })
+    }
+    return Effect.matchEffect(outgoingOf(row).isTableSame, {
+      onFailure: (error) => Effect.fail({ error, isRetryable: error.isRetryable, isOfAll: true }),
+      onSuccess: (isSame) => Effect.fail({ error, isRetryable: isSame, isOfAll: true })
+    })
+  }
 
-  const writeAgain = (
-    origin: RowsOrigin,
+  // The way of most requests is short: what there is for a failure is only built for one.
+  const write = <E>(
+    origin: RowsOrigin<E>,
     rows: ReadonlyArray<LoggedRow>,
-    first: CassandraError
-  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> => {
-    let isFirst = true
-    return Effect.suspend(() => {
-      if (!isFirst) return attempt(rows)
-      isFirst = false
-      return Effect.fail(first)
-    }).pipe(
-      Effect.tapError((error) =>
-        error.isRetryable
+    attempts: number
+  ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> =>
+    Effect.catch(attempt(rows), (error) => writeAgain(origin, rows, error, attempts))
+
+  const writeAgain = <E>(
+    origin: RowsOrigin<E>,
+    rows: ReadonlyArray<LoggedRow>,
+    first: CassandraError,
+    attemptsBefore: number
+  ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> => {
+    let attempts = attemptsBefore
+    return Effect.suspend(() => attempts++ === attemptsBefore ? Effect.fail(first) : attempt(rows)).pipe(
+      Effect.catch(judge(rows[0]!)),
+      Effect.tapError(({ error, isRetryable }) =>
+        isRetryable
           ? Effect.andThen(Metric.update(Metrics.sendRetries(error.reason._tag), 1), outage.failed(error.message))
           : Effect.void
       ),
-      Effect.retry({ schedule: sendRetry, while: (error) => error.isRetryable }),
+      Effect.retry({ schedule: sendRetry, while: ({ isRetryable }) => isRetryable }),
       Effect.tap(outage.succeeded),
-      Effect.catch((error) => {
-        if (error.isRetryable) {
+      Effect.catch(({ error, isOfAll, isRetryable }) => {
+        if (isRetryable) {
           const { checkpointId } = origin
           return Effect.fail(new SendFailed({ checkpointId, detail: error.message, cause: error }))
         }
-        if (!isAboutRows(error)) return Effect.fail(error)
-        return rows.length > 1 ? split(origin, rows) : Effect.fail(refused(origin, rows[0]!, error))
+        if (isOfAll || !isAboutRows(error)) return Effect.fail(error)
+        return rows.length > 1 ? split(origin, rows, attempts) : refuse(origin, rows[0]!, error, attempts)
       })
     )
   }
 
-  const split = (
-    origin: RowsOrigin,
-    rows: ReadonlyArray<LoggedRow>
-  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> => {
+  const split = <E>(
+    origin: RowsOrigin<E>,
+    rows: ReadonlyArray<LoggedRow>,
+    attempts: number
+  ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> => {
     const half = rows.length >> 1
     return Effect.gen(function*() {
       // Both halves are tried, so that everything but the refused row is in the table.
-      const a = yield* Effect.result(write(origin, rows.slice(0, half)))
-      const b = yield* Effect.result(write(origin, rows.slice(half)))
-      if (a._tag === "Failure") return yield* a.failure
-      if (b._tag === "Failure") return yield* b.failure
+      const a = yield* Effect.result(write(origin, rows.slice(0, half), attempts))
+      const b = yield* Effect.result(write(origin, rows.slice(half), attempts))
+      if (a._tag === "Failure") return yield* Effect.fail(a.failure)
+      if (b._tag === "Failure") return yield* Effect.fail(b.failure)
     })
   }
 
-  const refused = (origin: RowsOrigin, row: LoggedRow, error: CassandraError) =>
-    new RowRefused({
-      ...origin.locate(row.place),
-      checkpointId: origin.checkpointId,
-      query: (only === null ? statements[row.statement]! : statements[0]!).query,
-      detail: error.message
+  const refuse = <E>(
+    { checkpointId, locate, refused }: RowsOrigin<E>,
+    row: LoggedRow,
+    error: CassandraError,
+    attempts: number
+  ): Effect.Effect<void, E | CassandraError | RowRefused> =>
+    Effect.flatMap(outgoingOf(row).isTableSame, (isSame): Effect.Effect<void, E | CassandraError | RowRefused> => {
+      // Every other row would be refused as well.
+      if (!isSame) return Effect.fail(error)
+      if (refused !== undefined) return refused(row, error, attempts)
+      const { query } = outgoingOf(row)
+      return Effect.fail(new RowRefused({ ...locate(row.place), checkpointId, query, detail: error.message }))
     })
 
   const planAll = (rows: ReadonlyArray<LoggedRow>): Array<Request> =>
@@ -182,7 +223,8 @@ export const make = Effect.fnUntraced(function*(
           return planAll(rows) as [Request, ...Array<Request>]
         }),
         Stream.mapEffect(
-          (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),
+          (request) =>
+            Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows, 0)), request.rows.length),
           { concurrency: requestsInFlightMax, unordered: true }
         ),
         Stream.runForEachArray((counts) => {
@@ -193,3 +235,24 @@ export const make = Effect.fnUntraced(function*(
       )
   }
 })
+
+/**
+ * Whether the table is there, with the columns that it had when the statement was prepared. The node that is asked may
+ * have heard of it late as well. Asked once for many rows.
+ */
+const watchTable = (
+  session: Session,
+  { columns, keyspace, name }: TableInfo,
+  sendRetry: NonNullable<BatchWriterOptions["sendRetry"]>
+): Effect.Effect<Effect.Effect<boolean, CassandraError>> =>
+  Effect.map(session.table(keyspace, name), (table) => {
+    const types = new Map(table?.columns.map((column) => [column.name, column.type]))
+    return columns.every((column) => types.get(column.name) === column.type)
+  }).pipe(
+    Effect.repeat({
+      schedule: Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "20 seconds" })),
+      until: (isSame) => isSame
+    }),
+    Effect.retry(sendRetry),
+    Effect.cachedWithTTL("1 second")
+  )

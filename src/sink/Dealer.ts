@@ -9,6 +9,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Element } from "../checkpoint/Element.ts"
+import type { TooManyBadRecords } from "./DeadLetters.ts"
 import type { RecordRefused } from "./SinkError.ts"
 import type { EncodedElement, OpenSink } from "./Subtask.ts"
 import { encodeChunkEffect } from "./WriteAheadSink.ts"
@@ -26,10 +27,14 @@ export const deal = Effect.fnUntraced(function*<A, E, R>(
   sink: OpenSink<A>,
   parallelism: number,
   elements: Stream.Stream<Element<A>, E, R>
-): Effect.fn.Return<ReadonlyArray<Stream.Stream<EncodedElement, E | RecordRefused>>, never, R | Scope.Scope> {
+): Effect.fn.Return<
+  ReadonlyArray<Stream.Stream<EncodedElement, E | RecordRefused | TooManyBadRecords>>,
+  never,
+  R | Scope.Scope
+> {
   const queues = yield* Effect.forEach(
     Array.from({ length: parallelism }, (_, i) => i),
-    () => Queue.bounded<EncodedElement, E | RecordRefused | Cause.Done>(chunksAhead)
+    () => Queue.bounded<EncodedElement, E | RecordRefused | TooManyBadRecords | Cause.Done>(chunksAhead)
   )
   const encode = encodeChunkEffect(sink, parallelism)
   yield* Stream.runForEachArray(
@@ -48,5 +53,7 @@ export const deal = Effect.fnUntraced(function*<A, E, R>(
     Effect.ignore,
     Effect.forkScoped
   )
-  return queues.map((queue) => Stream.fromQueue(queue) as Stream.Stream<EncodedElement, E | RecordRefused>)
+  return queues.map((queue) =>
+    Stream.fromQueue(queue) as Stream.Stream<EncodedElement, E | RecordRefused | TooManyBadRecords>
+  )
 })

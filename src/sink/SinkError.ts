@@ -44,7 +44,8 @@ export class SchemaRefused extends Schema.TaggedError<SchemaRefused>("effect-cas
 }
 
 /**
- * A record does not fit the statement: a field is missing, or a value does not fit its column. It was not logged.
+ * A record does not fit the statement: a field is missing, or a value does not fit its column. It was not logged. Without a
+ * column, it is one that its source could not read and has handed on.
  *
  * @category errors
  * @since 0.1.0
@@ -54,9 +55,8 @@ export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cas
   { input: Schema.String, place: Schema.Number, column: Schema.String, problem: Schema.String }
 ) {
   override get message(): string {
-    return `${this.input}, record at ${this.place}${
-      this.column === "" ? "" : `, column ${this.column}`
-    }: ${this.problem}`
+    const column = this.column === "" ? "" : `, column ${this.column}`
+    return `${this.input}, record at ${this.place}${column}: ${this.problem}`
   }
   get isRetryable(): boolean {
     return false
@@ -112,7 +112,13 @@ export class SendFailed extends Schema.TaggedError<SendFailed>("effect-cassandra
  * @since 0.1.0
  */
 export class SinkMisuse extends Schema.TaggedError<SinkMisuse>("effect-cassandra/SinkMisuse")("SinkMisuse", {
-  reason: Schema.Literals(["checkpointing-disabled", "no-last-barrier", "last-checkpoint-aborted", "other-statement"]),
+  reason: Schema.Literals([
+    "checkpointing-disabled",
+    "no-last-barrier",
+    "last-checkpoint-aborted",
+    "other-statement",
+    "no-dead-letters"
+  ]),
   detail: Schema.String
 }) {
   override get message(): string {

@@ -29,6 +29,8 @@ import { StateCorrupt } from "../state/WalError.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { BatchWriter } from "./BatchWriter.ts"
+import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
+import type { SegmentLetters, SetAside } from "./SetAside.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { SinkMisuse } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
@@ -44,6 +46,7 @@ import type { StatementRoutes } from "./StatementRoutes.ts"
 export interface CommittedCheckpoint {
   readonly subtask: number
   readonly checkpointId: number
+  /** Those that went to the dead letters are not among them, unless it is `skipped`. */
   readonly rows: number
   /** Everything up to here may be acknowledged to the source; null for a checkpoint of an earlier run. */
   readonly position: Position | null
@@ -68,6 +71,10 @@ export interface OpenSink<A> {
   readonly routes: StatementRoutes<A> | null
   /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
+  /** The write timestamp of the row of a record, null for one that is decided when it is logged. */
+  readonly timestampOf: ((place: number) => number | null) | null
+  /** Where bad records go; null where the first one ends the sink. */
+  readonly setAside: SetAside | null
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
   /** Rows logged by this sink since it was opened, for a progress display. */
@@ -106,7 +113,15 @@ export interface RunningSubtask {
   /** Sends complete checkpoints in order; ends when `log` has ended and nothing is pending. */
   readonly send: Effect.Effect<
     void,
-    CassandraError | WalError | RowRefused | SendFailed | CoordinatorError | CommitterError | SinkMisuse
+    | CassandraError
+    | WalError
+    | RowRefused
+    | SendFailed
+    | CoordinatorError
+    | CommitterError
+    | SinkMisuse
+    | DeadLetterError
+    | TooManyBadRecords
   >
 }
 
@@ -244,10 +259,20 @@ export const make = Effect.fnUntraced(function*<A>(
       }))
     )
 
-  /** `sendValues`: all rows of a sealed segment, each request retried on the sink's schedule. */
+  /**
+   * `sendValues`: all rows of a sealed segment, each request retried on the sink's schedule. Gives how many of them are in
+   * the dead letters instead of the table; these are kept durably when this returns.
+   */
   const sendValues = Effect.fnUntraced(function*(
-    segment: SegmentHandle
-  ): Effect.fn.Return<void, CassandraError | WalError | RowRefused | SendFailed | SinkMisuse, Scope.Scope> {
+    segment: SegmentHandle,
+    restored: boolean
+  ): Effect.fn.Return<
+    number,
+    CassandraError | WalError | RowRefused | SendFailed | SinkMisuse | DeadLetterError | TooManyBadRecords,
+    Scope.Scope
+  > {
+    const letters: SegmentLetters<DeadLetterError | SinkMisuse | TooManyBadRecords> =
+      sink.setAside?.ofSegment(segment, restored) ?? noLetters(segment)
     const opened = yield* backend.openSegment(segment)
     yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
     const rows = Stream.mapEffect(opened.blocks, (block): Effect.Effect<ReadonlyArray<LoggedRow>, StateCorrupt> => {
@@ -264,24 +289,29 @@ export const make = Effect.fnUntraced(function*<A>(
         )
       }
     })
-    yield* sink.writer.send({ locate: sink.locate, checkpointId: segment.checkpointId }, rows)
+    yield* sink.writer.send(
+      { locate: sink.locate, checkpointId: segment.checkpointId, refused: letters.refused },
+      Stream.mapEffect(rows, letters.rows)
+    )
+    return yield* letters.finish
   })
 
   const finish = Effect.fnUntraced(function*(entry: Pending) {
     const { checkpointId, lineage, position, restored, segment } = entry
     // Asked before the file is opened: it may be gone, because its rows are in.
     const skipped = restored && segment !== null && (yield* committer.isCheckpointCommitted(lineage, checkpointId))
+    let setAside = 0
     if (segment !== null) {
       if (!skipped) {
         if (restored) yield* Metric.update(Metrics.replays, 1)
-        yield* Effect.scoped(sendValues(segment)).pipe(
+        setAside = yield* Effect.scoped(sendValues(segment, restored)).pipe(
           // A successor sends and removes what this process still has before it: then it is fenced, nothing is corrupt.
           Effect.catchTag(
             "StateCorrupt",
             (error) => Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))
           )
         )
-        yield* coordinator.commit(lineage, checkpointId)
+        yield* coordinator.commit(lineage, checkpointId, setAside)
       }
       yield* backend.discardSegment(segment)
       sealedBytes -= segment.bytes
@@ -291,7 +321,7 @@ export const make = Effect.fnUntraced(function*<A>(
     yield* emit({
       subtask: lineage,
       checkpointId,
-      rows: segment?.rows ?? 0,
+      rows: (segment?.rows ?? 0) - setAside,
       position,
       replayed: restored && !skipped,
       skipped
@@ -331,6 +361,23 @@ export const make = Effect.fnUntraced(function*<A>(
   })
 
   return { log, send }
+})
+
+/** Without dead letters a refused row ends the sink, and what an earlier run has set aside can't be dropped. */
+const noLetters = ({ checkpointId }: SegmentHandle): SegmentLetters<SinkMisuse> => ({
+  rows: (logged) =>
+    logged.some((row) => row.statement === RowFrame.letterStatement)
+      ? Effect.fail(
+        new SinkMisuse({
+          reason: "no-dead-letters",
+          detail:
+            `The log holds dead letters of checkpoint ${checkpointId}, and there is nowhere to keep them now. Run ` +
+            "once more with dead letters switched on until they are written."
+        })
+      )
+      : Effect.succeed(logged),
+  refused: undefined,
+  finish: Effect.succeed(0)
 })
 
 const isSame = (current: LoggedStatement, logged: LoggedStatement | undefined): boolean =>

@@ -14,6 +14,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -24,15 +25,18 @@ import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
 import type { Element, Located } from "../checkpoint/Element.ts"
 import { FrameWriter } from "../state/RowFrame.ts"
-import type { StateBackend } from "../state/StateBackend.ts"
+import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { WireBuffer } from "../wire/WireBuffer.ts"
 import { partitionHash } from "../wire/WireValues.ts"
 import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
+import type { DeadLetterError } from "./DeadLetters.ts"
+import { DeadLetters, TooManyBadRecords } from "./DeadLetters.ts"
 import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
 import * as RowSchema from "./RowSchema.ts"
+import * as SetAside from "./SetAside.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { RecordRefused, SchemaRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
 import type { SinkStatementOptions } from "./SinkStatement.ts"
@@ -55,12 +59,14 @@ export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts
 export type SinkError =
   | CassandraError
   | CoordinatorError
+  | DeadLetterError
   | RecordRefused
   | RowRefused
   | SchemaRefused
   | SendFailed
   | SinkMisuse
   | StatementRefused
+  | TooManyBadRecords
   | WalError
 
 /**
@@ -81,6 +87,11 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
   readonly input?: string | undefined
   /** What a record's place stands for: the `locate` of a source of several files. Default: a place in `input`. */
   readonly locate?: ((place: number) => Located) | undefined
+  /**
+   * The write timestamp of the row of a record, by its place, microseconds since 1970: for rows that were decided on
+   * before, and must not win over what was written since. Null, and the default: that of the moment it is logged.
+   */
+  readonly timestampOf?: ((place: number) => number | null) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined
   /** Bytes of an open segment, over which a checkpoint is asked for before it is due. Default 8 MiB. */
@@ -89,7 +100,8 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
 
 /**
  * Checks and prepares the statements; nothing is claimed, read or written. Fails with `StatementRefused` if one can't be
- * written exactly once, with `SchemaRefused` if the rows of a Schema do not fit it.
+ * written exactly once, with `SchemaRefused` if the rows of a Schema do not fit it. Bad records go to the `DeadLetters` where
+ * there is such a layer.
  *
  * @category constructors
  * @since 0.1.0
@@ -129,12 +141,16 @@ export const open = Effect.fnUntraced(function*<A>(
       problems: ["it has no marker, so every record would write the same row: use ? or :name"]
     })
   }
+  const locate = options.locate ?? ((place) => ({ input: options.input ?? "the input", place }))
+  const letters = yield* Effect.serviceOption(DeadLetters)
   return {
     statements,
     writer: yield* Writer.make(statements, options),
     write: RowEncoder.writer(statements[0]!.params, given[0]),
     routes: given.length === 1 && given[0]!.when === undefined ? null : Routes.make(statements, given),
-    locate: options.locate ?? ((place) => ({ input: options.input ?? "the input", place })),
+    locate,
+    timestampOf: options.timestampOf ?? null,
+    setAside: Option.isNone(letters) ? null : SetAside.make(letters.value, statements, locate),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
     counters: { logged: 0 }
@@ -153,6 +169,22 @@ export const typed = <S extends RowSchema.RowSchema>(
 ): WriteAheadSinkOptions<S["Type"]> => Object.assign({ schema }, options)
 
 /**
+ * Looks at what earlier runs have set aside, so that it counts. Before the first record is encoded.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const begin = <A>(
+  { setAside }: OpenSink<A>
+): Effect.Effect<void, DeadLetterError | TooManyBadRecords, CheckpointCoordinator | StateBackend> =>
+  Effect.gen(function*() {
+    if (setAside === null) return
+    const { jobId, uid } = yield* StateBackend
+    const { restored } = yield* CheckpointCoordinator
+    yield* setAside.begin({ jobId, uid, recordsBefore: restored?.records ?? 0 })
+  })
+
+/**
  * Encodes a chunk of elements for `parallelism` subtasks. All rows of one partition go to the same subtask, in order;
  * a barrier goes to all. Each inner array is one subtask's part of the chunk.
  *
@@ -165,7 +197,7 @@ export const encodeChunk = <A>(
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
   const writers = Array.from({ length: parallelism }, () => new FrameWriter())
   const scratch = new WireBuffer(1024)
-  const { locate, routes, statements, write } = sink
+  const { locate, routes, setAside, statements, timestampOf, write } = sink
   const { params, partitionKeys } = statements[0]!
   const valueCount = params.length
   return (elements) => {
@@ -180,27 +212,36 @@ export const encodeChunk = <A>(
         for (const part of parts) part.push(element)
         continue
       }
-      const { place, value } = element
+      const { place } = element
+      const timestamp = timestampOf?.(place) ?? 0
+      setAside?.seen()
       let subtask = 0
       try {
-        if (routes !== null) {
-          const count = routes.stage(value)
+        if (element._tag === "BadRecord") {
+          if (setAside === null) throw new RowEncoder.Misfit("", element.problem)
+          setAside.unreadable(element, writers[0]!, timestamp)
+        } else if (routes !== null) {
+          const count = routes.stage(element.value)
           for (let row = 0; row < count; row++) {
             const { hash, statement, values } = routes.rows[row]!
             subtask = hash % parallelism
-            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values)
+            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values, timestamp)
             if (writers[subtask]!.bytes >= blockBytes) take(subtask)
           }
         } else if (parallelism === 1) {
-          writers[0]!.addWith(place, 0, valueCount, value, write)
+          writers[0]!.addWith(place, 0, valueCount, element.value, write, timestamp)
         } else {
           scratch.length = 0
-          write(value, scratch)
+          write(element.value, scratch)
           subtask = partitionHash(scratch.bytes, 0, partitionKeys) % parallelism
-          writers[subtask]!.addWritten(place, 0, valueCount, scratch)
+          writers[subtask]!.addWritten(place, 0, valueCount, scratch, timestamp)
         }
       } catch (error) {
-        throw refused(error, place, locate)
+        if (setAside === null || !(error instanceof RowEncoder.Misfit) || element._tag !== "Record") {
+          throw refused(error, place, locate)
+        }
+        subtask = 0
+        setAside.misfit(element.value, place, error, writers[0]!, timestamp)
       }
       if (writers[subtask]!.bytes >= blockBytes) take(subtask)
     }
@@ -225,12 +266,16 @@ const refused = <A>(error: unknown, at: number, locate: OpenSink<A>["locate"]): 
  */
 export const encodeChunkEffect = <A>(sink: OpenSink<A>, parallelism: number) => {
   const encode = encodeChunk(sink, parallelism)
-  return (elements: ReadonlyArray<Element<A>>): Effect.Effect<ReadonlyArray<Array<EncodedElement>>, RecordRefused> =>
+  return (
+    elements: ReadonlyArray<Element<A>>
+  ): Effect.Effect<ReadonlyArray<Array<EncodedElement>>, RecordRefused | TooManyBadRecords> =>
     Effect.suspend(() => {
       try {
         return Effect.succeed(encode(elements))
       } catch (error) {
-        return error instanceof RecordRefused ? Effect.fail(error) : Effect.die(error)
+        return error instanceof RecordRefused || error instanceof TooManyBadRecords
+          ? Effect.fail(error)
+          : Effect.die(error)
       }
     })
 }
@@ -255,6 +300,7 @@ export const transform =
   > =>
     Stream.unwrap(Effect.gen(function*() {
       const sink = yield* open(options)
+      yield* begin(sink)
       const encode = encodeChunkEffect(sink, 1)
       return subtask(
         sink,

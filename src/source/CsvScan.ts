@@ -34,6 +34,7 @@ export interface ScanRules {
  *   written as nothing.
  * - `problem`: why the record at `end` cannot be taken, or null if there is no such record. `"long"` for one over the
  *   limit.
+ * - `problemEnd`, `problemLines`: the index behind that record and the lines it has, if that can be told; null and 1.
  *
  * @category models
  * @since 0.1.0
@@ -45,6 +46,8 @@ export interface Scanned {
   line: number
   readonly emptyQuoted: Array<number>
   problem: string | null
+  problemEnd: number | null
+  problemLines: number
 }
 
 /**
@@ -63,7 +66,16 @@ export const scan = (
   rules: ScanRules
 ): Scanned => {
   const { delimiter, fields, maxRecordBytes, maxRecords, quote } = rules
-  const found: Scanned = { starts: [], lines: [], end: start, line, emptyQuoted: [], problem: null }
+  const found: Scanned = {
+    starts: [],
+    lines: [],
+    end: start,
+    line,
+    emptyQuoted: [],
+    problem: null,
+    problemEnd: null,
+    problemLines: 1
+  }
   let at = start
   while (at < end && found.starts.length < maxRecords) {
     const first = buffer[at]
@@ -146,6 +158,8 @@ export const scan = (
     }
     if (fields > 0 && field + 1 !== fields) {
       found.problem = `the record has ${field + 1} fields where ${fields} were expected`
+      found.problemEnd = at + terminator
+      found.problemLines = breaks + 1
       return found
     }
     at += terminator

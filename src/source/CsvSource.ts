@@ -52,7 +52,7 @@ interface Dialect {
 }
 
 /** Every setting that csv-parse would otherwise guess from the data is given, so that each block is read alike. */
-const parseFields = (data: Buffer, dialect: Dialect): Array<Array<string>> =>
+const parseFields = (data: Buffer, dialect: Pick<Dialect, "delimiter" | "quote">): Array<Array<string>> =>
   parse(data, {
     delimiter: dialect.delimiter,
     quote: dialect.quote,
@@ -76,7 +76,7 @@ const columnsProblem = (columns: ReadonlyArray<string>): string | null => {
   return null
 }
 
-const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string) =>
+const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
   new SourceError({
     reason: new MalformedRecord({
       input: path,
@@ -105,10 +105,28 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
   let columns = dialect.columns
   let recordRules = rules
 
-  const failure = (window: FileInput.Window, index: number, line: number, problem: string) =>
+  const failure = (window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
     problem === "long"
       ? FileInput.tooLong(path, window, index, line, settings.maxRecordBytes, tooLongHint)
       : malformed(path, window, index, line, problem)
+
+  /**
+   * A record of the wrong length ends where it ends. Where quotes make no sense, nobody knows: then what is set aside is the
+   * line it starts on, and the next one is read as a record.
+   */
+  const malformedAt = (
+    window: FileInput.Window,
+    error: SourceError,
+    end: number | null,
+    lines: number
+  ): FileInput.Malformed | null => {
+    const csv = { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
+    if (end !== null) return new FileInput.Malformed(error, end, lines, csv)
+    const lineEnd = window.buffer.indexOf(lineFeed, window.start)
+    if (lineEnd >= 0 && lineEnd < window.end) return new FileInput.Malformed(error, lineEnd + 1, lines, csv)
+    // The rest of the line is still to be read.
+    return window.final ? new FileInput.Malformed(error, window.end, lines, csv) : null
+  }
 
   const fieldsOf = (window: FileInput.Window, start: number, end: number): Array<Array<string>> =>
     // The file may end between a carriage return and its line feed.
@@ -148,7 +166,11 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
     if (recordRules.fields !== names.length) recordRules = { ...rules, fields: names.length }
     const { buffer, end, final, line, start } = window
     const scanned = CsvScan.scan(buffer, start, end, line, final, recordRules)
-    if (scanned.problem !== null && scanned.end === start) return failure(window, start, line, scanned.problem)
+    if (scanned.problem !== null && scanned.end === start) {
+      const error = failure(window, start, line, scanned.problem)
+      if (scanned.problem === "long") return error
+      return malformedAt(window, error, scanned.problemEnd, scanned.problemLines)
+    }
     if (scanned.end === start) return null
     const { lines, starts } = scanned
     let count = starts.length
@@ -159,7 +181,16 @@ const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSett
       while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
       taken = starts[count]!
       lineAfter = lines[count]!
-      if (taken === start) return malformed(path, window, start, line, "the record is not valid UTF-8")
+      if (taken === start) {
+        const error = malformed(path, window, start, line, "the record is not valid UTF-8")
+        const hasNext = starts.length > 1
+        return malformedAt(
+          window,
+          error,
+          hasNext ? starts[1]! : scanned.end,
+          (hasNext ? lines[1]! : scanned.line) - line
+        )
+      }
     }
     const rows = count === 0 ? [] : fieldsOf(window, start, taken)
     if (rows.length !== count) {
@@ -206,6 +237,31 @@ const toRecords = (
   return records
 }
 
+/**
+ * One record that is not in a file, by the names of its columns; a text for what is wrong with it.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseRecord = (
+  text: string,
+  dialect: { readonly columns: ReadonlyArray<string>; readonly delimiter: string; readonly quote: string | null }
+): CsvRecord | string => {
+  const { columns, delimiter, quote } = dialect
+  const buffer = Buffer.from(text)
+  const { emptyQuoted, end, lines, problem, starts } = CsvScan.scan(buffer, 0, buffer.length, 0, true, {
+    delimiter: delimiter.charCodeAt(0),
+    quote: quote === null ? -1 : quote.charCodeAt(0),
+    fields: columns.length,
+    maxRecords: 2,
+    maxRecordBytes: Number.POSITIVE_INFINITY
+  })
+  if (problem !== null) return problem
+  if (starts.length !== 1) return `it has ${starts.length === 0 ? "no record" : "more than one record"}`
+  const rows = parseFields(buffer.subarray(0, end), { delimiter, quote })
+  return toRecords(rows, columns, lines, emptyQuoted, 0)[0]!.value
+}
+
 const isPlainCharacter = (text: string): boolean => /^[\t\u0020-\u007e]$/.test(text)
 
 const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => {
@@ -229,7 +285,8 @@ const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => 
  *
  * Lines end with LF or CRLF; blank lines are skipped, and counted; a byte order mark is skipped. Values are strings or
  * null and are not trimmed. Fails with `MalformedRecord` at a record with another number of fields than the header, a
- * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered, and at a header with an
+ * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered (or hands it on, with
+ * `malformed: "reject"`), and at a header with an
  * empty or repeated name; with `RecordTooLong`; with `InvalidOption`; with `InputChanged` when resumed on a file whose
  * read part differs.
  *

@@ -18,8 +18,10 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { isUtf8 } from "node:buffer"
 import { crc32 } from "node:zlib"
-import type { Record } from "../checkpoint/Element.ts"
+import type { RawRecord, Record } from "../checkpoint/Element.ts"
+import { BadRecord } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as FileBytes from "./FileBytes.ts"
 import * as FilePosition from "./FilePosition.ts"
@@ -34,6 +36,7 @@ import {
 } from "./SourceError.ts"
 
 const lineFeed = 0x0a
+const carriageReturn = 0x0d
 
 /**
  * How a file is read, whatever its format.
@@ -46,6 +49,8 @@ const lineFeed = 0x0a
  * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
  *
  * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
+ * - `malformed`: what a record that is not what the format says does: `fail` (the default) ends the source there, `reject`
+ *   hands it on as it is, for the dead letters, and reads on behind it. One that is too long, and a bad header, always fail.
  *
  * All others are whole numbers of at least 1.
  *
@@ -58,6 +63,7 @@ export interface FileOptions {
   readonly maxRecordBytes?: number | undefined
   readonly placeOffset?: number | undefined
   readonly testArchive?: boolean | undefined
+  readonly malformed?: "fail" | "reject" | undefined
 }
 
 /**
@@ -72,6 +78,7 @@ export interface FileSettings {
   readonly maxRecordBytes: number
   readonly placeOffset: number
   readonly testArchive: boolean
+  readonly malformed: "fail" | "reject"
 }
 
 /**
@@ -99,8 +106,28 @@ export interface Window {
  */
 export interface Taken<A> {
   readonly records: ReadonlyArray<Record<A>>
+  readonly rejected?: ReadonlyArray<BadRecord> | undefined
   readonly end: number
   readonly lines: number
+}
+
+/**
+ * A record at the start of a window that is not what the format says: it ends before `end`, where the next one may begin.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Malformed {
+  readonly error: SourceError
+  readonly end: number
+  readonly lines: number
+  readonly csv: RawRecord["csv"]
+  constructor(error: SourceError, end: number, lines: number, csv: RawRecord["csv"]) {
+    this.error = error
+    this.end = end
+    this.lines = lines
+    this.csv = csv
+  }
 }
 
 /**
@@ -111,7 +138,7 @@ export interface Taken<A> {
  * @category models
  * @since 0.1.0
  */
-export type Split<A> = (window: Window) => Taken<A> | SourceError | null
+export type Split<A> = (window: Window) => Taken<A> | Malformed | SourceError | null
 
 /**
  * `header`, if given, takes the header from the start of the file; it is called before the first `split`, when resuming
@@ -190,6 +217,24 @@ const advance = (input: Input, end: number, lines: number): void => {
   input.start = end
 }
 
+/** The record word for word, without the end of its line. */
+const reject = (
+  { buffer, line, settings, start }: Input,
+  { csv, end: behind, error: { reason } }: Malformed
+): BadRecord => {
+  let end = behind
+  if (end > start && buffer[end - 1] === lineFeed) end--
+  if (end > start && buffer[end - 1] === carriageReturn) end--
+  const bytes = Buffer.from(buffer.subarray(start, end))
+  const isText = isUtf8(bytes)
+  return new BadRecord(
+    line + 1 + settings.placeOffset,
+    reason._tag,
+    "problem" in reason ? reason.problem : reason.message,
+    { text: isText ? bytes.toString() : null, bytes: isText ? null : bytes, csv }
+  )
+}
+
 /** What `split` takes next, reading on as needed; `null` at the end of the file. */
 const take = Effect.fnUntraced(function*<A>(input: Input, split: Split<A>, tooLongHint: string) {
   while (true) {
@@ -197,6 +242,12 @@ const take = Effect.fnUntraced(function*<A>(input: Input, split: Split<A>, tooLo
     if (held > 0) {
       const taken = split(input)
       if (taken instanceof SourceError) return yield* taken
+      if (taken instanceof Malformed) {
+        if (input.settings.malformed === "fail") return yield* taken.error
+        const rejected = [reject(input, taken)]
+        advance(input, taken.end, taken.lines)
+        return { records: [], rejected, end: taken.end, lines: taken.lines }
+      }
       if (taken !== null) {
         advance(input, taken.end, taken.lines)
         return taken
@@ -328,7 +379,8 @@ const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOption
     maxRecords: options.maxRecords ?? 4096,
     maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024,
     placeOffset: options.placeOffset ?? 0,
-    testArchive: options.testArchive ?? true
+    testArchive: options.testArchive ?? true,
+    malformed: options.malformed ?? "fail"
   }
   for (const option of ["blockBytes", "maxRecords", "maxRecordBytes"] as const) {
     const value = settings[option]
@@ -366,20 +418,20 @@ export const make = Effect.fnUntraced(function*<A>(
     const input = yield* open(path, settings, chosen, from, seen)
     const { packing, packedByte } = input.bytes
     const next = Effect.suspend(() => take(input, chosen.split, chosen.tooLongHint))
-    const chunk = (records: ReadonlyArray<Record<A>>, isAll: boolean): SourceChunk<A> => {
+    const chunk = ({ records, rejected }: Pick<Taken<A>, "records" | "rejected">, isAll: boolean): SourceChunk<A> => {
       const packed = packing === null ? null : { packing, byte: isAll ? input.identity.size : packedByte(), isAll }
-      return { records, position: FilePosition.make(input, packed, input.identity) }
+      return { records, rejected, position: FilePosition.make(input, packed, input.identity) }
     }
     let isNew = false
     return Stream.fromPull(Effect.succeed(Effect.flatMap(next, (taken) => {
       if (taken !== null) {
         isNew = true
-        return Effect.succeed([chunk(taken.records, false)] as const)
+        return Effect.succeed([chunk(taken, false)] as const)
       }
       // Behind the end of an archive, it need not be unpacked again to find that nothing follows.
       if (!isNew || packing === null) return Cause.done()
       isNew = false
-      return Effect.succeed([chunk([], true)] as const)
+      return Effect.succeed([chunk({ records: [] }, true)] as const)
     })))
   })
   return {

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { Position } from "../checkpoint/Position.ts"
 import { changed } from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
+import { sizeOf } from "./Source.ts"
 import { excerpt, InvalidOption, SourceError } from "./SourceError.ts"
 
 /** One of several inputs. `at` is null before the first record of an input, and for one that has none. */
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
     if (problem !== null) return yield* changed(...problem)
     yield* Effect.forEach(position.done, ({ at, path }, i) =>
       sources[i]!.read(at).pipe(
-        Stream.filter((chunk) => chunk.records.length > 0),
+        Stream.filter((chunk) => sizeOf(chunk) > 0),
         Stream.runHead,
         Effect.flatMap((more) =>
           Option.isNone(more)
@@ -129,7 +130,7 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
         const before = done
         return Stream.map(sources[i]!.read(at), (chunk): SourceChunk<A> => {
           at = chunk.position
-          return { records: chunk.records, position: { kind: "files", done: before, path, at: chunk.position } }
+          return { ...chunk, position: { kind: "files", done: before, path, at: chunk.position } }
         })
       })
     return Stream.flatMap(Stream.range(first, paths.length - 1), readOne)

@@ -36,16 +36,21 @@ export interface NdjsonOptions extends FileInput.FileOptions {
   readonly losslessNumbers?: boolean | undefined
 }
 
-const malformed = (path: string, window: FileInput.Window, end: number, problem: string): SourceError =>
-  new SourceError({
-    reason: new MalformedRecord({
-      input: path,
-      line: window.line + 1,
-      byte: window.byte,
-      excerpt: FileInput.excerptAt(window, window.start, end),
-      problem
-    })
-  })
+const malformed = (path: string, window: FileInput.Window, end: number, problem: string): FileInput.Malformed =>
+  new FileInput.Malformed(
+    new SourceError({
+      reason: new MalformedRecord({
+        input: path,
+        line: window.line + 1,
+        byte: window.byte,
+        excerpt: FileInput.excerptAt(window, window.start, end),
+        problem
+      })
+    }),
+    Math.min(end + 1, window.end),
+    1,
+    null
+  )
 
 const kindOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`
@@ -144,7 +149,7 @@ const format =
  *
  * Lines end with LF or CRLF; the last one may end with the file. Blank lines are skipped, and counted. A byte order mark
  * is skipped. Fails with `MalformedRecord` at a line that is not a JSON object or not valid UTF-8, after everything
- * before it was delivered; with `RecordTooLong`; with `InputChanged` when resumed on a file whose read part differs.
+ * before it was delivered (or hands the line on, with `malformed: "reject"`); with `RecordTooLong`; with `InputChanged` when resumed on a file whose read part differs.
  *
  * @category constructors
  * @since 0.1.0

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Located, Record } from "../checkpoint/Element.ts"
+import type { BadRecord, Located, Record } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
 
 /**
@@ -16,8 +16,20 @@ import type { Position } from "../checkpoint/Position.ts"
  */
 export interface SourceChunk<A> {
   readonly records: ReadonlyArray<Record<A>>
+  /**
+   * What could not be read among them, and shall go to the dead letters. It counts as read: the position is behind it too.
+   */
+  readonly rejected?: ReadonlyArray<BadRecord> | undefined
   readonly position: Position
 }
+
+/**
+ * How many records a chunk stands for, those that could not be read among them.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const sizeOf = ({ records, rejected }: SourceChunk<unknown>): number => records.length + (rejected?.length ?? 0)
 
 /**
  * `read(null)` starts at the beginning, `read(position)` behind the record the position was taken after. A bounded

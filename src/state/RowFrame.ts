@@ -5,7 +5,8 @@
  *     0       4     length of the rest of the frame, big endian, unsigned
  *     4       8     write timestamp, microseconds since 1970, big endian, signed
  *     12      8     place of the record in its source, big endian, signed
- *     20      2     index of the statement in the segment's header, big endian, unsigned
+ *     20      2     index of the statement in the segment's header, big endian, unsigned; 65535 for a dead letter, whose
+ *                   one value is the JSON of a record that can't be written (sink/SetAside)
  *     22      2     number of values, big endian, unsigned
  *     24            the values, one after another: 4 bytes length (big endian, signed) and the bytes;
  *                   length -1 is null (a tombstone), -2 is unset (the column is left as it is)
@@ -24,6 +25,14 @@ import { readInt64, valuesOf, writeInt64 } from "../wire/WireValues.ts"
  * @since 0.1.0
  */
 export const headerBytes = 24
+
+/**
+ * In place of a statement's index: this is no row, but a record for the dead letters.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const letterStatement = 0xffff
 
 /**
  * One row read back: a view on its frame, no copies.
@@ -124,7 +133,7 @@ export class FrameWriter {
     return this.count
   }
 
-  /** Adds a frame; the timestamp stays zero until `stamp`. */
+  /** Adds a frame; the timestamp stays zero until `stamp`, if none is given. */
   add(place: number, statement: number, values: ReadonlyArray<Buffer | null | undefined>): void {
     this.addWith(place, statement, values.length, values, writeAll)
   }
@@ -135,7 +144,8 @@ export class FrameWriter {
     statement: number,
     valueCount: number,
     record: A,
-    write: (record: A, out: WireBuffer) => void
+    write: (record: A, out: WireBuffer) => void,
+    timestamp = 0
   ): void {
     const { out } = this
     const start = out.length
@@ -147,23 +157,23 @@ export class FrameWriter {
       out.length = start
       throw error
     }
-    this.finish(start, place, statement, valueCount)
+    this.finish(start, place, statement, valueCount, timestamp)
   }
 
   /** The same with values that lie somewhere else already. */
-  addWritten(place: number, statement: number, valueCount: number, values: WireBuffer): void {
+  addWritten(place: number, statement: number, valueCount: number, values: WireBuffer, timestamp = 0): void {
     const { out } = this
     const start = out.length
     out.reserve(headerBytes + values.length)
     values.bytes.copy(out.bytes, start + headerBytes, 0, values.length)
     out.length = start + headerBytes + values.length
-    this.finish(start, place, statement, valueCount)
+    this.finish(start, place, statement, valueCount, timestamp)
   }
 
-  private finish(start: number, place: number, statement: number, valueCount: number): void {
+  private finish(start: number, place: number, statement: number, valueCount: number, timestamp: number): void {
     const { bytes, length } = this.out
     bytes.writeUInt32BE(length - start - 4, start)
-    writeInt64(bytes, 0, start + 4)
+    writeInt64(bytes, timestamp, start + 4)
     writeInt64(bytes, place, start + 12)
     bytes.writeUInt16BE(statement, start + 20)
     bytes.writeUInt16BE(valueCount, start + 22)
@@ -190,7 +200,8 @@ const writeAll = (values: ReadonlyArray<Buffer | null | undefined>, out: WireBuf
 }
 
 /**
- * Writes the timestamps `first`, `first + 1`, ... into the frames of `encoded`, in order. Returns the next free one.
+ * Writes the timestamps `first`, `first + 1`, ... into the frames of `encoded`, in order; a frame that brought its own
+ * keeps it. Returns the next free one.
  *
  * @category combinators
  * @since 0.1.0
@@ -199,6 +210,7 @@ export const stamp = (encoded: EncodedRows, first: number): number => {
   const bytes = encoded.bytes
   let timestamp = first
   for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at)) {
+    if (readInt64(bytes, at + 4) !== 0) continue
     writeInt64(bytes, timestamp, at + 4)
     timestamp++
   }

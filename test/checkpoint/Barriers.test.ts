@@ -5,7 +5,7 @@ import { CheckpointCommitter, makeMemory } from "../../src/checkpoint/Checkpoint
 import * as Coordinator from "../../src/checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../../src/checkpoint/CheckpointCoordinator.ts"
 import type { Element } from "../../src/checkpoint/Element.ts"
-import { Barrier, Record } from "../../src/checkpoint/Element.ts"
+import { BadRecord, Barrier, Record } from "../../src/checkpoint/Element.ts"
 
 const start = Effect.gen(function*() {
   const committer = makeMemory()
@@ -92,6 +92,7 @@ describe("Barriers", () => {
             assert.strictEqual(element.value, records++)
             continue
           }
+          if (element._tag === "BadRecord") return assert.fail("there is none")
           assert.isAbove(element.checkpointId, lastId)
           lastId = element.checkpointId
           assert.strictEqual(element.records, records)
@@ -153,18 +154,32 @@ describe("Barriers", () => {
         new Record(1, 10),
         new Record(2, 11),
         new Barrier(1, null, 2, false),
+        new BadRecord(13, "MalformedRecord", "this is not JSON", { text: "{", bytes: null, csv: null }),
         new Record(3, 12),
         new Barrier(2, null, 3, true)
       ]
       const show = (all: ReadonlyArray<Element<unknown>>) =>
-        all.map((e) => e._tag === "Barrier" ? `| ${e.checkpointId}` : `${e.value}@${e.place}`)
+        all.map((e) =>
+          e._tag === "Barrier"
+            ? `| ${e.checkpointId}`
+            : e._tag === "Record"
+            ? `${e.value}@${e.place}`
+            : `bad@${e.place}`
+        )
       const run = (f: (self: Stream.Stream<Element<number>>) => Stream.Stream<Element<unknown>>) =>
         Effect.map(Stream.runCollect(f(Stream.fromIterable(elements))), show)
-      assert.deepStrictEqual(yield* run(Barriers.map((n) => n * 10)), ["10@10", "20@11", "| 1", "30@12", "| 2"])
-      assert.deepStrictEqual(yield* run(Barriers.filter((n) => n !== 2)), ["1@10", "| 1", "3@12", "| 2"])
+      assert.deepStrictEqual(yield* run(Barriers.map((n) => n * 10)), [
+        "10@10",
+        "20@11",
+        "| 1",
+        "bad@13",
+        "30@12",
+        "| 2"
+      ])
+      assert.deepStrictEqual(yield* run(Barriers.filter((n) => n !== 2)), ["1@10", "| 1", "bad@13", "3@12", "| 2"])
       assert.deepStrictEqual(
         yield* run(Barriers.flatMap((n) => Array.from({ length: n - 1 }, (_, i) => `${n}.${i}`))),
-        ["2.0@11", "| 1", "3.0@12", "3.1@12", "| 2"]
+        ["2.0@11", "| 1", "bad@13", "3.0@12", "3.1@12", "| 2"]
       )
       let running = 0
       const slowFirst = (n: number) =>
@@ -184,7 +199,7 @@ describe("Barriers", () => {
                 : Effect.void
           )
         ),
-        ["1@10", "2@11", "| 1", "3@12", "| 2"]
+        ["1@10", "2@11", "| 1", "bad@13", "3@12", "| 2"]
       )
     }))
 })

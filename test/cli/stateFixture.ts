@@ -4,7 +4,9 @@ import * as Fs from "node:fs"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import type { SegmentHandle } from "../../src/checkpoint/Manifest.ts"
+import { DeadLetters, layerMemory } from "../../src/sink/DeadLetters.ts"
 import * as RowEncoder from "../../src/sink/RowEncoder.ts"
+import * as SetAside from "../../src/sink/SetAside.ts"
 import * as SinkStatement from "../../src/sink/SinkStatement.ts"
 import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
@@ -43,12 +45,15 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
       contactPoints: [`${host}:${port ?? 9042}`],
       localDataCenter: server.localDc
     })
-    const { logged, params } = yield* Effect.provideService(
+    const statement = yield* Effect.provideService(
       SinkStatement.make(query),
       CassandraSession.CassandraSession,
       session
     )
+    const { logged, params } = statement
     const encode = RowEncoder.make<object>(params, { missing: "unset" })
+    const locate = (place: number) => ({ input: file, place })
+    const setAside = SetAside.make(yield* Effect.provide(DeadLetters, layerMemory()), [statement], locate)
     const committer = yield* CassandraCommitter.make(session, { jobId: "cli", uid, keyspace: fixture.keyspace })
     const backend = yield* FileStateBackend.make({ directory, jobId: "cli", uid, retainedCheckpoints: retained })
     const { epoch } = yield* committer.claimEpoch(null)
@@ -64,7 +69,14 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
         const mine = found.filter((_, n) => n % parallelism === subtask)
         for (let at = 0; at < mine.length; at += perBlock) {
           const writer = new FrameWriter()
-          for (const { place, value } of mine.slice(at, at + perBlock)) writer.add(place, 0, encode(value))
+          for (const { place, value } of mine.slice(at, at + perBlock)) {
+            try {
+              writer.add(place, 0, encode(value))
+            } catch (error) {
+              if (!(error instanceof RowEncoder.Misfit)) throw error
+              setAside.misfit(value, place, error, writer, 0)
+            }
+          }
           const rows = writer.take()
           const next = stamp(rows, timestamp)
           yield* segment.append(rows, timestamp, next - 1)

@@ -38,13 +38,21 @@ export interface Programs {
 
 const restart: RestartStrategyConfig = { kind: "fixed-delay", attempts: 1000, delay: 0 }
 
-/** Each key is updated in each checkpoint, so that whatever is lost, doubled or out of order shows. */
-const chunksOf = (checkpoints: number): ReadonlyArray<Chunk> =>
-  Array.from({ length: checkpoints }, (_, i): Chunk => ({ keys: [0, 1, 2], pause: i === 0 ? 0 : 20, failures: 0 }))
+/**
+ * Each key is updated in each checkpoint, so that whatever is lost, doubled or out of order shows. With bad records, each
+ * checkpoint has good ones and two kinds of others.
+ */
+const chunksOf = (checkpoints: number, hasBad: boolean): ReadonlyArray<Chunk> =>
+  Array.from({ length: checkpoints }, (_, i): Chunk => ({
+    keys: [0, 1, 2],
+    pause: i === 0 ? 0 : 20,
+    failures: 0,
+    bad: hasBad ? (i % 2 === 0 ? ["misfit", "", "refused"] : ["", "malformed", "unheard"]) : undefined
+  }))
 
-const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
+const job = (checkpoints: number, hasBad: boolean, runs: ReadonlyArray<Run>): Program => ({
   ...FaultProgram.calm(1, runs),
-  chunks: chunksOf(checkpoints),
+  chunks: chunksOf(checkpoints, hasBad),
   checkpoint: {
     intervalMillis: 20,
     minPauseMillis: 0,
@@ -165,20 +173,20 @@ const pairs = (
   }
 }
 
-const scopesOf = (parallelism: number, checkpoints: number): ReadonlyArray<Scope> => {
+const scopesOf = (parallelism: number, checkpoints: number, hasBad = false): ReadonlyArray<Scope> => {
   const undisturbed = FaultProgram.undisturbed(parallelism, 0)
   /** All of it happens to the first process. */
   const toOne = (...deviations: ReadonlyArray<Deviation>) =>
-    job(checkpoints, [deviations.reduce((run, deviation) => deviation(run), undisturbed)])
+    job(checkpoints, hasBad, [deviations.reduce((run, deviation) => deviation(run), undisturbed)])
   /** Each happens to a process of its own. */
   const inTurn = (...deviations: ReadonlyArray<Deviation>) =>
-    job(checkpoints, deviations.map((deviation) => deviation(undisturbed)))
+    job(checkpoints, hasBad, deviations.map((deviation) => deviation(undisturbed)))
   const base = () => World.run(toOne((run) => run)).trails[0]!
   const modes: ReadonlyArray<CrashMode> = ["kill", "lost", "kept", "mixed"]
   const few: ReadonlyArray<CrashMode> = ["kill", "lost"]
   const all: ReadonlyArray<CrashMode> = ["kill", "lost", "scattered"]
   const scope = (name: string, what: string, programs: () => Programs): Scope => ({
-    name: `${name} ${parallelism}x${checkpoints}`,
+    name: `${name} ${parallelism}x${checkpoints}${hasBad ? " bad" : ""}`,
     what,
     programs
   })
@@ -221,7 +229,8 @@ const scopesOf = (parallelism: number, checkpoints: number): ReadonlyArray<Scope
   ]
 }
 
-export const scopes: ReadonlyArray<Scope> = [...scopesOf(1, 2), ...scopesOf(2, 3)]
+export const scopes: ReadonlyArray<Scope> = [...scopesOf(1, 2), ...scopesOf(2, 3), ...scopesOf(1, 2, true)]
 
 /** Single deviations of the larger job, and all zombies of the smaller one. */
-export const isQuick = ({ name }: Scope): boolean => /^(death|failure|delay) 2x3$/.test(name) || name === "zombie 1x2"
+export const isQuick = ({ name }: Scope): boolean =>
+  /^(death|failure|delay) (2x3|1x2 bad)$/.test(name) || name === "zombie 1x2"

@@ -10,7 +10,7 @@ import { newestFirst } from "../../src/checkpoint/Manifest.ts"
 import { preambleBytes } from "../../src/state/WalFormat.ts"
 import type { InspectedRow, WrittenRow } from "../../src/testing/SimulatedCassandra.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
-import type { Program } from "./program.ts"
+import type { Bad, Program } from "./program.ts"
 
 export const table = "sim.t"
 /** `rank` falls as `seq` grows: of two rows with one timestamp neither wins, as the greater value of each cell does. */
@@ -18,6 +18,7 @@ export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
 export const update = `UPDATE ${table} SET rank = ?, seq = ? WHERE id = ?`
 export const ledgerTable = "flink_auxiliary.checkpoints_job"
 export const directory = "/data/jobs/state"
+export const lettersPath = "/data/jobs/letters.ndjson"
 
 const timestampRow = -3
 const ownerRow = -4
@@ -34,16 +35,62 @@ export class Oracle {
   private readonly lineages = new Map<number, Lineage>()
   /** The key of each record, by its number (from 1). */
   private readonly keys: ReadonlyArray<number>
+  private readonly bad: ReadonlyArray<Bad>
 
   private readonly violate: (what: string) => void
 
   constructor(program: Program, violate: (what: string) => void) {
     this.keys = program.chunks.flatMap(({ keys }) => keys)
+    this.bad = program.chunks.flatMap(({ bad = [], keys }) => keys.map((_, i) => bad[i] ?? ""))
     this.violate = violate
   }
 
   get records(): number {
     return this.keys.length
+  }
+
+  /** Whether record `seq` belongs into the dead letters. */
+  isPoison(seq: number): boolean {
+    const bad = this.bad[seq - 1] ?? ""
+    return bad !== "" && bad !== "unheard"
+  }
+
+  badOf(seq: number): Bad {
+    return this.bad[seq - 1] ?? ""
+  }
+
+  /**
+   * The letters on the disk, once each, are those of the bad ones among the first `records` records, and `counted` is how
+   * many the job says they are.
+   */
+  letters(disk: SimulatedDisk, records: number, counted: number): void {
+    const byPlace = new Map<number, Set<string>>()
+    for (const line of Buffer.from(disk.files().get(lettersPath) ?? []).toString().split("\n")) {
+      const letter = letterOf(line)
+      if (letter === null) continue
+      const place = letter.position.place
+      const ids = byPlace.get(place) ?? new Set()
+      byPlace.set(place, ids.add(letter.id))
+      const payload = letter.line ?? `record ${-Number(String(letter.record?.rank).replace("rank ", "-"))}`
+      if (payload !== `record ${place}`) this.violate(`the letter of record ${place} holds ${payload}`)
+    }
+    let expected = 0
+    for (let seq = 1; seq <= records; seq++) {
+      const ids = byPlace.get(seq)
+      byPlace.delete(seq)
+      if (!this.isPoison(seq)) {
+        if (ids !== undefined) this.violate(`record ${seq} is good, and there is a dead letter of it`)
+        continue
+      }
+      expected++
+      if (ids === undefined) {
+        this.violate(`record ${seq} is bad (${this.badOf(seq)}), and there is no dead letter of it`)
+      } else if (ids.size > 1) {
+        this.violate(`there are ${ids.size} dead letters of record ${seq}: ${[...ids].join(" ")}`)
+      }
+    }
+    for (const seq of byPlace.keys()) this.violate(`there is a dead letter of record ${seq}, which was not read yet`)
+    if (counted !== expected) this.violate(`the job counts ${counted} dead letters, and there are ${expected}`)
   }
 
   /** A row is sent: its timestamp is that of its record, known to the ledger, and of the time it was logged at. */
@@ -100,6 +147,7 @@ export class Oracle {
     const timestamps = this.lineages.get(lineage)?.timestamps ?? new Map<number, bigint>()
     const expected = new Map<number, number>()
     for (let seq = 1; seq <= records; seq++) {
+      if (this.isPoison(seq)) continue
       expected.set(this.keys[seq - 1]!, seq)
       if (!timestamps.has(seq)) this.violate(`record ${seq} was never sent from state ${lineage}`)
     }
@@ -154,12 +202,29 @@ export class Oracle {
       if (temporary !== null && Number(temporary[1]) > epoch) continue
       if (
         !listed.has(path) && !path.endsWith(".manifest") && path !== `${directory}/job.json` &&
+        path !== lettersPath &&
         !path.startsWith(`${directory}/lock.`)
       ) {
         this.violate(`${path} was left behind`)
       }
     }
     if (manifests.length < 1 || manifests.length > retained) this.violate(`${manifests.length} manifests were left`)
+  }
+}
+
+interface Letter {
+  readonly id: string
+  readonly position: { readonly place: number }
+  readonly line?: string
+  readonly record?: { readonly rank: number | string }
+}
+
+/** Null for a line that a crash has cut off. */
+const letterOf = (line: string): Letter | null => {
+  try {
+    return line === "" ? null : JSON.parse(line)
+  } catch {
+    return null
   }
 }
 

@@ -28,6 +28,9 @@ const backend = "state/FileStateBackend.ts"
 const files = "state/internal/files.ts"
 const frame = "state/RowFrame.ts"
 const subtask = "sink/Subtask.ts"
+const setAside = "sink/SetAside.ts"
+const letterFile = "sink/DeadLetterFile.ts"
+const writer = "sink/BatchWriter.ts"
 const recovery = "sink/Recovery.ts"
 
 const stampOnce = [
@@ -47,8 +50,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A checkpoint whose rows could not be sent is committed (Flink's GenericWriteAheadSink): its rows are lost.",
     edit(
       subtask,
-      "yield* Effect.scoped(sendValues(segment))",
-      "yield* Effect.ignore(Effect.scoped(sendValues(segment)))"
+      "yield* Effect.scoped(sendValues(segment, restored))",
+      "yield* Effect.ignore(Effect.scoped(sendValues(segment, restored)))"
     )
   ),
   bug(
@@ -56,8 +59,9 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "What is in the ledger is not yet in the table: a death between the two loses it.",
     edit(
       subtask,
-      "        yield* Effect.scoped(sendValues(segment))",
-      "        yield* coordinator.commit(lineage, checkpointId)\n        yield* Effect.scoped(sendValues(segment))"
+      "        setAside = yield* Effect.scoped(sendValues(segment, restored))",
+      "        yield* coordinator.commit(lineage, checkpointId)\n" +
+        "        setAside = yield* Effect.scoped(sendValues(segment, restored))"
     )
   ),
   bug(
@@ -366,6 +370,102 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       "sink/BatchWriter.ts",
       "byStatement(rows, statements.length).flatMap",
       "[[...rows]].flatMap"
+    )
+  ),
+
+  // --- dead letters
+
+  bug(
+    "letter-after-commit",
+    "A letter is written when its checkpoint is committed: a death between the two loses it.",
+    edit(subtask, "    return yield* letters.finish\n", "    late = letters.finish\n    return 0\n"),
+    edit(subtask, "    let setAside = 0\n    if (segment", "    let setAside = 0\n    late = null\n    if (segment"),
+    edit(
+      subtask,
+      "        yield* coordinator.commit(lineage, checkpointId, setAside)\n",
+      "        yield* coordinator.commit(lineage, checkpointId, setAside)\n        if (late !== null) yield* late\n"
+    ),
+    edit(subtask, "  let completedId = -1\n", "  let completedId = -1\n  let late: any = null\n")
+  ),
+  bug(
+    "letter-not-synced",
+    "A power loss takes the letter of a committed checkpoint.",
+    edit(letterFile, "      yield* file.sync\n", "")
+  ),
+  bug(
+    "letters-directory-not-synced",
+    "A power loss takes the file with all letters.",
+    edit(letterFile, "    if (!isDurable) yield* syncDirectory(fs, directory)\n", "")
+  ),
+  bug(
+    "letter-behind-a-torn-one",
+    "A letter is written into the line that a crash has cut off, and both are lost.",
+    edit(letterFile, "(endsOpen ? \"\\n\" : \"\") + ", "")
+  ),
+  bug(
+    "letter-taken-for-durable",
+    "A letter that can be read is not written again, though it was never synced.",
+    edit(
+      letterFile,
+      "    if (!isDurable) yield* makeDirectory(fs, directory)\n",
+      "    letters = letters.filter(({ id }) => !seen.has(id))\n    if (letters.length === 0) return\n" +
+        "    if (!isDurable) yield* makeDirectory(fs, directory)\n"
+    ),
+    edit(
+      letterFile,
+      "    const found = new Set<string>()\n",
+      "    const found = new Set<string>()\n    seen = found\n"
+    ),
+    edit(letterFile, "  let isDurable = false\n", "  let isDurable = false\n  let seen = new Set<string>()\n")
+  ),
+  bug(
+    "poison-dropped",
+    "A row that Cassandra refuses is left out without a letter.",
+    edit(
+      writer,
+      "if (refused !== undefined) return refused(row, error, attempts)",
+      "if (refused !== undefined) return Effect.void"
+    )
+  ),
+  bug(
+    "unreadable-dropped",
+    "A record that could not be read is passed over without a letter.",
+    edit(
+      "checkpoint/Barriers.ts",
+      "rejected === undefined ? chunk.records : [...chunk.records, ...rejected]",
+      "chunk.records"
+    )
+  ),
+  bug(
+    "batch-dead-lettered",
+    "All rows of a batch that is refused go to the dead letters, the good ones too.",
+    edit(
+      writer,
+      "return rows.length > 1 ? split(origin, rows, attempts) : refuse(origin, rows[0]!, error, attempts)",
+      "return Effect.forEach(rows, (row) => refuse(origin, row, error, attempts), { discard: true })"
+    )
+  ),
+  bug(
+    "unheard-dead-lettered",
+    "A row goes to the dead letters because a node has not heard of its table yet.",
+    edit(
+      writer,
+      "if (!SchemaLag.isUnheardOf(error) && ",
+      "if (true || "
+    )
+  ),
+  bug(
+    "letters-counted-twice",
+    "Letters that are written again after a restart count again.",
+    edit(setAside, "      ids.add(letter.id)\n", "      ids.add(`${letter.id} ${ids.size}`)\n")
+  ),
+  bug(
+    "letter-of-this-run",
+    "A letter's id has the epoch in it: after a restart the same letter is another one.",
+    edit(
+      subtask,
+      "sink.setAside?.ofSegment(segment, restored)",
+      "sink.setAside?.ofSegment({ ...segment, checkpointId: segment.checkpointId + coordinator.epoch / 1000 }, restored)"
     )
   ),
 

@@ -8,6 +8,12 @@ import { makeDice } from "../../src/testing/internal/dice.ts"
 
 export type { End, Fault, Point, Run } from "../../src/testing/FaultProgram.ts"
 
+/**
+ * What is bad about a record: its source can't read it, it does not fit the table, Cassandra refuses it for ever; or a node
+ * has not heard of the table yet when it gets it, which is no fault of the record.
+ */
+export type Bad = "malformed" | "misfit" | "refused" | "unheard" | ""
+
 /** Records that the source gives together, by their keys. The place of a record in all chunks is its number. */
 export interface Chunk {
   readonly keys: ReadonlyArray<number>
@@ -15,6 +21,8 @@ export interface Chunk {
   readonly pause: number
   /** How often the source fails before it gives this chunk. */
   readonly failures: number
+  /** In the order of the keys; without it, and beyond it, nothing is bad. */
+  readonly bad?: ReadonlyArray<Bad> | undefined
 }
 
 export interface Program extends FaultProgram.FaultProgram {
@@ -56,7 +64,7 @@ const restartOf = (dice: Dice): RestartStrategyConfig =>
 export const generate = (seed: number): Program => {
   const dice = makeDice(seed + 0.25 * 0x1_0000_0000)
   // What came later is drawn from a dice of its own, so that the rest of each seed's program is what it was.
-  const ownDice = makeDice(seed + 0.75 * 0x1_0000_0000)
+  const ownDice = makeDice(seed + 0.875 * 0x1_0000_0000)
   const faults = FaultProgram.generate(seed)
   // Where a last checkpoint is left half written, it matters most if it is one without rows: the job is done with it.
   const endsQuietly = faults.runs.some(({ end }) => end.kind === "kill" && end.where === "after rename *.manifest.tmp")
@@ -68,14 +76,14 @@ export const generate = (seed: number): Program => {
   const keysMax = dice.pick([2, 8, 8])
   const chunkCount = isFlood ? dice.between(30, 60) : dice.between(2, 14)
   const pauses = endsQuietly ? [0] : dice.pick([[0], [0, 1, 5, 30], [0, 1, 5, 30], [30, 200]])
-  const chunks = Array.from({ length: chunkCount }, (): Chunk => ({
+  const good = Array.from({ length: chunkCount }, (): Chunk => ({
     keys: Array.from({ length: isFlood ? 8 : dice.below(keysMax + 1) }, () => dice.below(keys)),
     pause: isFlood ? 0 : dice.pick(pauses),
     failures: failingSource && dice.chance(0.15) ? dice.between(1, 2) : 0
   }))
   const program: Program = {
     ...faults,
-    chunks,
+    chunks: good,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),
       minPauseMillis: dice.pick([0, 0, 1, 20]),
@@ -95,11 +103,11 @@ export const generate = (seed: number): Program => {
     isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
-  if (!FaultProgram.hasSlowCleanUp(faults)) return program
+  if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(program)
   // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
   return {
     ...program,
-    chunks: [...chunks, ...chunks].map(({ failures, keys }) => ({ failures, keys, pause: 10 })),
+    chunks: [...good, ...good].map(({ failures, keys }) => ({ failures, keys, pause: 10 })),
     checkpoint: {
       ...program.checkpoint,
       intervalMillis: 10,
@@ -110,4 +118,45 @@ export const generate = (seed: number): Program => {
     restart: { kind: "fixed-delay", attempts: 1000, delay: 0 },
     isImpatient: true
   }
+}
+
+/** Drawn by dice of its own, so that the programs without bad records are those that they were before there were any. */
+const spoiled = (program: Program): Program => {
+  const dice = makeDice(program.seed + 0.75 * 0x1_0000_0000)
+  if (!dice.chance(0.3)) return program
+  const rate = dice.pick([0.05, 0.2, 0.2, 0.6])
+  const kinds = dice.pick<ReadonlyArray<Bad>>([
+    ["malformed", "misfit", "refused", "unheard"],
+    ["refused"],
+    ["malformed", "misfit"],
+    ["refused", "unheard"]
+  ])
+  const chunks = program.chunks.map((chunk): Chunk => ({
+    ...chunk,
+    bad: chunk.keys.map((): Bad => dice.chance(rate) ? dice.pick(kinds) : "")
+  }))
+  // A letter can be read and is not on the disk yet: whoever finds it must not rely on it.
+  if (dice.chance(0.1)) {
+    const run = FaultProgram.undisturbed(1, 0)
+    const kill: FaultProgram.End = { kind: "kill", at: dice.between(1, 2), where: "after write letters" }
+    const crash: FaultProgram.End = { kind: "crash", at: dice.between(3, 6), where: "after lwt", mode: "lost" }
+    return { ...program, chunks, runs: [{ ...run, end: kill }, { ...run, end: crash }, ...program.runs.slice(2)] }
+  }
+  // Around the file of the letters is where the letters can get lost.
+  const [first, ...rest] = program.runs
+  if (first === undefined || !dice.chance(0.35)) return { ...program, chunks }
+  const end: FaultProgram.End = {
+    kind: "crash",
+    at: dice.between(1, 7),
+    where: dice.pick([
+      "letters",
+      "during write letters",
+      "during write letters",
+      "after write letters",
+      "after sync letters",
+      "syncDirectory jobs"
+    ]),
+    mode: dice.pick(["kill", "lost", "lost", "cut", "scattered"])
+  }
+  return { ...program, chunks, runs: [{ ...first, end }, ...rest] }
 }

@@ -3,15 +3,26 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Record } from "../../src/checkpoint/Element.ts"
+import { BadRecord, Record } from "../../src/checkpoint/Element.ts"
 import type { Source } from "../../src/source/Source.ts"
-import type { Chunk } from "./program.ts"
+import type { Bad, Chunk } from "./program.ts"
 
 export interface Row {
   readonly id: number
   readonly seq: number
   readonly rank: number
 }
+
+/** A record as it comes: `rank` of one that does not fit is no number. */
+interface Given extends Omit<Row, "rank"> {
+  readonly rank: number | string
+  readonly bad: Bad
+}
+
+const toRecord = ({ id, rank, seq }: Given): Record<Row> => new Record({ id, seq, rank } as Row, seq)
+
+const toBadRecord = ({ seq }: Given): BadRecord =>
+  new BadRecord(seq, "MalformedRecord", "this is no record", { text: `record ${seq}`, bytes: null, csv: null })
 
 export class SourceFailed extends Error {
   readonly _tag = "SourceFailed"
@@ -25,12 +36,12 @@ export const sourceOf = (
   onFailure: () => void
 ): Source<Row, SourceFailed> => {
   let seq = 0
-  const whole = chunks.map(({ failures, keys, pause }) => ({
+  const whole = chunks.map(({ bad = [], failures, keys, pause }) => ({
     pause,
     failuresLeft: failures,
-    records: keys.map((id) => {
+    records: keys.map((id, i): Given => {
       seq++
-      return { id, seq, rank: -seq }
+      return { id, seq, rank: bad[i] === "misfit" ? `rank ${seq}` : -seq, bad: bad[i] ?? "" }
     })
   }))
   return {
@@ -51,7 +62,8 @@ export const sourceOf = (
             }
             const records = chunk.records.filter((record) => record.seq > next)
             return {
-              records: records.map((record) => new Record(record, record.seq)),
+              records: records.filter(({ bad }) => bad !== "malformed").map(toRecord),
+              rejected: records.filter(({ bad }) => bad === "malformed").map(toBadRecord),
               position: { next: records[records.length - 1]!.seq }
             }
           })

@@ -12,12 +12,13 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import type { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
+import * as DeadLetterFile from "../../src/sink/DeadLetterFile.ts"
 import type { StatementOptions } from "../../src/sink/StatementRoutes.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { Outcome, Scenario } from "../../src/testing/internal/crashModel.ts"
 import type { Process } from "../../src/testing/internal/crashProcess.ts"
 import { World } from "../../src/testing/internal/crashWorld.ts"
-import { directory, ledgerTable, Oracle, query, recordsRead, table, update } from "./oracle.ts"
+import { directory, ledgerTable, lettersPath, Oracle, query, recordsRead, table, update } from "./oracle.ts"
 import type { Program } from "./program.ts"
 import type { Row } from "./source.ts"
 import { sourceOf } from "./source.ts"
@@ -58,6 +59,22 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   const oracle = new Oracle(program, (what) => world.violate(what))
   const source = sourceOf(program.chunks, program.endPause, () => world.count("source failed"))
   const { checkpoint } = program
+  const hasBad = program.chunks.some(({ bad }) => bad !== undefined)
+  /** How often a process was told that its node has not heard of the table, by record. */
+  const unheard = new Map<Process, Map<number, number>>()
+
+  const refuses: Scenario["refuses"] = ({ row, table }, sender) => {
+    if (table !== "t") return null
+    const seq = Number(row["seq"])
+    const bad = oracle.badOf(seq)
+    if (bad === "refused") return "Key length of 70000 is longer than maximum of 65535"
+    if (bad !== "unheard") return null
+    const told = unheard.get(sender) ?? new Map<number, number>()
+    unheard.set(sender, told)
+    const times = told.get(seq) ?? 0
+    told.set(seq, times + 1)
+    return times < 1 ? "unconfigured table t" : null
+  }
 
   const main = (process: Process): Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem> => {
     const services = Layer.mergeAll(
@@ -105,7 +122,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       yield* Deferred.await(process.stopRequested).pipe(Effect.andThen(handle.stop), Effect.forkScoped)
       return yield* handle.result
     }))
-    return Effect.provide(job, services, { local: true }).pipe(
+    const letters = DeadLetterFile.layer({ path: lettersPath, maxErrors: Number.POSITIVE_INFINITY })
+    return Effect.provide(hasBad ? Effect.provide(job, letters) : job, services, { local: true }).pipe(
       Effect.tapError((error) => Effect.sync(() => world.count(`ended with ${error._tag}`)))
     )
   }
@@ -150,6 +168,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       if (step === null) jobOf(process).isBetweenRuns = false
       else if (step.operation === "write" && step.phase === "after") checkBound(process)
     },
+    refuses,
+    // Nothing in it says what it was, as in any text that people are to edit.
+    mayFlip: (path) => path !== lettersPath,
     mayFreeze: (process) => process.claim === "known",
     isDamageReport,
     onExit: (process, exit) => judge(world, process, exit),
@@ -158,7 +179,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       if (process.exit?._tag !== "Success") return
       // Whoever ends well has everything in the table that his last checkpoint covers (unless stopped between two runs).
       if (world.zombies().length > 0 || jobOf(process).isBetweenRuns) return
-      oracle.contents(world.rows(table), process.machine.number, recordsRead(process.machine.disk), false)
+      const read = recordsRead(process.machine.disk)
+      oracle.contents(world.rows(table), process.machine.number, read, false)
+      if (hasBad) oracle.letters(process.machine.disk, read, (process.exit.value as Job.JobSummary).deadLetters)
     },
     // With several checkpoints kept, an old one may still list what is in, until the next start.
     onFinished: ({ machine }) => {
@@ -171,6 +194,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         world.violate(`the job was done, and a further start ended with "${outcome}"`)
       }
       oracle.contents(world.rows(table), machine.number, oracle.records, true)
+      if (hasBad && exit?._tag === "Success") {
+        oracle.letters(machine.disk, oracle.records, (exit.value as Job.JobSummary).deadLetters)
+      }
       oracle.order()
       oracle.files(machine.disk, program.retainedCheckpoints)
     }

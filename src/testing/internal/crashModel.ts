@@ -20,6 +20,10 @@ export interface Scenario {
   ) => Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem>
   /** Whether an error is a reason for a supervisor to start the process again, half a second later. */
   readonly isRestarted: (error: unknown) => boolean
+  /** Why a row of a process is refused, whatever is tried; null if it is not. */
+  readonly refuses?: (row: WrittenRow, sender: Process) => string | null
+  /** Whether a bit of this file may flip. Default: of any. */
+  readonly mayFlip?: (path: string) => boolean
   /** A row that a process sends. */
   readonly onWrite?: (row: WrittenRow, sender: Process, world: World) => void
   /** Cassandra has answered; the process does not know it yet. */

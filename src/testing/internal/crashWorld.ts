@@ -78,6 +78,10 @@ export class World {
         toMillis: startMillis + toMillis
       })),
       onRequest: (request) => this.faultOf(this.bySession[request.session] ?? null),
+      refuses: (row) => {
+        const sender = this.bySession[row.session]
+        return sender == null ? null : scenario.refuses?.(row, sender) ?? null
+      },
       onWrite: (row) => {
         const sender = this.bySession[row.session]
         if (sender != null) scenario.onWrite?.(row, sender, this)
@@ -422,6 +426,7 @@ export class World {
     if (this.zombies().some((process) => process.machine === machine)) return
     const files = [...machine.disk.files()]
       .filter(([path, bytes]) => bytes.length > 0 && (path.endsWith(".wal") || !where.onlySegments))
+      .filter(([path]) => this.scenario.mayFlip?.(path) ?? true)
       .toSorted(([a], [b]) => a < b ? -1 : 1)
     const found = files[Math.floor(where.file * files.length)]
     if (found === undefined) return

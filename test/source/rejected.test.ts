@@ -1,0 +1,75 @@
+/**
+ * Records that a file source hands on instead of failing: every byte of the file is in a record or in what was rejected,
+ * and a read from any position goes on exactly there.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import * as FileSystem from "effect/FileSystem"
+import * as CsvSource from "../../src/source/CsvSource.ts"
+import type { FileOptions } from "../../src/source/FileInput.ts"
+import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
+import type { SourceChunk } from "../../src/source/Source.ts"
+
+type Make = (
+  path: string,
+  options: FileOptions
+) => ReturnType<typeof NdjsonSource.make> | ReturnType<typeof CsvSource.make>
+
+const told = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
+  chunks.flatMap(({ records, rejected = [] }) => [
+    ...records.map(({ place, value }) => `${place} ${JSON.stringify(value)}`),
+    ...rejected.map(({ place, raw }) => `${place} BAD ${raw.text ?? Buffer.from(raw.bytes!).toString("hex")}`)
+  ])
+
+/** The same with blocks of any size, and from every position. */
+const check = Effect.fnUntraced(function*(make: Make, content: Uint8Array, expected: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const path = `${yield* fs.makeTempDirectoryScoped()}/input`
+  yield* fs.writeFile(path, content)
+  for (const blockBytes of [1, 7, 64, 4096]) {
+    const source = yield* make(path, { blockBytes, malformed: "reject" })
+    const chunks: ReadonlyArray<SourceChunk<unknown>> = yield* Stream.runCollect(source.read(null))
+    assert.deepStrictEqual(told(chunks), expected, `blocks of ${blockBytes}`)
+    for (let i = 0; i < chunks.length; i++) {
+      const rest = yield* Stream.runCollect(source.read(chunks[i]!.position))
+      assert.deepStrictEqual([...told(chunks.slice(0, i + 1)), ...told(rest)], expected, `from position ${i}`)
+    }
+  }
+  const failing = yield* make(path, {})
+  assert.strictEqual((yield* Effect.flip(Stream.runDrain(failing.read(null)))).reason._tag, "MalformedRecord")
+})
+
+layer(NodeServices.layer)("rejected records", (it) => {
+  it.effect("of NDJSON are lines", () =>
+    check(
+      NdjsonSource.make,
+      Buffer.concat([
+        Buffer.from(`{"a":1}\n{"a":\r\n\n[2]\n`),
+        Buffer.from([0xff, 0x22, 0x0a]),
+        Buffer.from(`{"a":3}\n  \n"x`)
+      ]),
+      [`1 {"a":1}`, `2 BAD {"a":`, "4 BAD [2]", "5 BAD ff22", `6 {"a":3}`, `8 BAD "x`]
+    ))
+
+  it.effect("of CSV are records of the wrong length, and lines where the quotes make no sense", () =>
+    check(
+      CsvSource.make,
+      Buffer.concat([
+        Buffer.from(`a,b\n1,2\n1,2,3\n"x\ny"\n\n1,"2"3\n4,5"\n`),
+        Buffer.from([0x36, 0x2c, 0xfe, 0x0a]),
+        Buffer.from(`7,8\r\n"9,9\n1,1\n`)
+      ]),
+      [
+        `2 {"a":"1","b":"2"}`,
+        "3 BAD 1,2,3",
+        `4 BAD "x\ny"`,
+        `7 BAD 1,"2"3`,
+        `8 BAD 4,5"`,
+        "9 BAD 362cfe",
+        `10 {"a":"7","b":"8"}`,
+        `11 BAD "9,9`,
+        `12 {"a":"1","b":"1"}`
+      ]
+    ))
+})
