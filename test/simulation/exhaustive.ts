@@ -60,7 +60,8 @@ const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
   isImpatient: true,
-  endPause: 0
+  endPause: 0,
+  savepoints: null
 })
 
 type Deviation = (run: Run) => Run

@@ -17,6 +17,23 @@ export interface Chunk {
   readonly failures: number
 }
 
+/** A savepoint that a process takes, and tells of. */
+export interface Take {
+  /** The number of the process. */
+  readonly run: number
+  /** While its job runs, so long after its start; of what the job leaves; or of what lies there before it starts. */
+  readonly when: { readonly kind: "running"; readonly afterMillis: number } | { readonly kind: "ended" | "before" }
+}
+
+export interface Savepoints {
+  readonly takes: ReadonlyArray<Take>
+  /**
+   * By machine: the name of the job there, and whether it begins with the last savepoint of the machine before (else its
+   * state is lost). A machine that is not there begins with one, under the same name.
+   */
+  readonly machines: ReadonlyArray<{ readonly jobId: string; readonly restores: boolean }>
+}
+
 export interface Program extends FaultProgram.FaultProgram {
   readonly chunks: ReadonlyArray<Chunk>
   readonly checkpoint: {
@@ -37,6 +54,8 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly isImpatient: boolean
   /** Virtual milliseconds between the last record and the end of the source. */
   readonly endPause: number
+  /** Null: none are taken. */
+  readonly savepoints: Savepoints | null
 }
 
 const restartOf = (dice: Dice): RestartStrategyConfig =>
@@ -48,6 +67,32 @@ const restartOf = (dice: Dice): RestartStrategyConfig =>
     { kind: "exponential", initialBackoff: 5, maxBackoff: 2000 },
     { kind: "failure-rate", maxFailures: 3, interval: 1000, delay: 20 }
   ])
+
+/** One program in three takes savepoints, and moves with them. Drawn from dice of its own: the others are as they were. */
+const savepointsOf = (
+  seed: number,
+  runs: ReadonlyArray<FaultProgram.Run>
+): { readonly savepoints: Savepoints | null; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const dice = makeDice(seed + 0.75 * 0x1_0000_0000)
+  if (runs.length < 2 || !dice.chance(0.4)) return { savepoints: null, runs }
+  const takes = runs.flatMap((_, run): Array<Take> =>
+    Array.from({ length: dice.pick([1, 2, 2, 3]) }, () => {
+      const kind = dice.pick(["running", "running", "running", "ended", "before"] as const)
+      return { run, when: kind === "running" ? { kind, afterMillis: dice.pick([1, 5, 15, 15, 40, 120]) } : { kind } }
+    })
+  )
+  let moved = 0
+  const moves = runs.map((run, i) => {
+    if (i > 0 && dice.chance(0.45)) moved++
+    return { ...run, machine: run.machine + moved }
+  })
+  let jobId = "job"
+  const machines = Array.from({ length: (moves.at(-1)?.machine ?? 0) + 3 }, (_, machine) => {
+    if (machine > 0 && dice.chance(0.6)) jobId = dice.pick(["job", "job_b", "job_c"])
+    return { jobId, restores: dice.chance(0.9) }
+  })
+  return { savepoints: { takes, machines }, runs: moves }
+}
 
 /** The program of a seed: the same for ever, as long as this function does not change. */
 export const generate = (seed: number): Program => {
@@ -70,6 +115,7 @@ export const generate = (seed: number): Program => {
   }))
   return {
     ...faults,
+    ...savepointsOf(seed, faults.runs),
     chunks,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),
