@@ -25,6 +25,7 @@ import * as Logger from "./logger.ts"
 import * as Options from "./options.ts"
 import { repair } from "./repair.ts"
 import { describeDefect } from "./report.ts"
+import { savepoint } from "./savepoint.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
 import { verify } from "./verify.ts"
@@ -36,7 +37,7 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair])
+  Command.withSubcommands([load, check, verify, inspect, exportRows, savepoint, commit, skip, repair])
 )
 
 /** The flags, begun anew where a group begins. */

@@ -101,7 +101,7 @@ export const read = Effect.fnUntraced(function*(
       detail: isThere
         ? `${directory} is no savepoint: it has no ${metadataName}, which is written last. It was not finished, or not ` +
           `copied whole; or it holds savepoints: give one of those (effect-cassandra savepoint list ${directory})`
-        : `There is no savepoint ${directory}`
+        : `There is no savepoint ${directory}. (A state that was restored from it goes on without it.)`
     })
   }
   const bytes = Buffer.from(yield* ioError("read", path)(fs.readFile(path)))
