@@ -312,6 +312,9 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.fn.Return<void, CommitterError | Fenced> {
     let rows = yield* cached
     while (true) {
+      // Also where nothing is due: `checkEpoch` reads the rows of a successor, which are as high.
+      const currentEpoch = rows.get(epochRow) ?? null
+      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })
       const due = wanted.filter(([row, value]) => (rows.get(row) ?? Number.NEGATIVE_INFINITY) < value)
       if (due.length === 0) return
       const { applied } = yield* batch([
@@ -322,8 +325,6 @@ export const make = Effect.fnUntraced(function*(
         return yield* Ref.set(cache, new Map([...rows, ...due]))
       }
       rows = yield* read
-      const currentEpoch = rows.get(epochRow) ?? null
-      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })
     }
   })
 
