@@ -129,8 +129,11 @@ export const savepoint = Effect.fnUntraced(function*({ fromSavepoint }: Pick<Loa
   if (fromSavepoint === undefined) return good(null, "no savepoint to begin from")
   const found = yield* Savepoint.open(fromSavepoint)
   const { checkpointId, jobId, records, uid } = found.checkpoint
-  return good(found, `savepoint ${fromSavepoint}: checkpoint ${checkpointId} of job ${jobId} (uid ${uid}), ` +
-    `${counted(records, "record")} read, whole`)
+  return good(
+    found,
+    `savepoint ${fromSavepoint}: checkpoint ${checkpointId} of job ${jobId} (uid ${uid}), ` +
+      `${counted(records, "record")} read, whole`
+  )
 })
 
 /**

@@ -132,8 +132,11 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
     ["job", `${state.jobId} (uid ${state.uid})`],
     state.savepoint === null
       ? ["state", `${state.directory}, held by ${State.describeOwner(state)}`]
-      : ["savepoint", `${state.directory}, taken ${time(state.savepoint.takenAt)}` +
-        (state.savepoint.ledger === null ? "" : `, when the ledger was ${state.savepoint.ledger}`)],
+      : [
+        "savepoint",
+        `${state.directory}, taken ${time(state.savepoint.takenAt)}` +
+        (state.savepoint.ledger === null ? "" : `, when the ledger was ${state.savepoint.ledger}`)
+      ],
     [
       "checkpoint",
       newest === null ? "none" : `${newest.checkpointId} of epoch ${newest.epoch}, ` +

@@ -108,9 +108,13 @@ const listThem = Effect.fnUntraced(function*({ directory, json, verify }: ListOp
     listed.push({ found, problem })
   }
   if (json) {
-    yield* Console.log(JSON.stringify(listed.map(({ found: { file, path }, problem }) =>
-      Result.isSuccess(file) ? { ...fields(path, file.success), problem } : { path, problem }
-    )))
+    yield* Console.log(
+      JSON.stringify(
+        listed.map(({ found: { file, path }, problem }) =>
+          Result.isSuccess(file) ? { ...fields(path, file.success), problem } : { path, problem }
+        )
+      )
+    )
   } else if (listed.length === 0) {
     line.print(printable(`no savepoints in ${directory}`))
   } else {

@@ -54,7 +54,8 @@ export const changeable = Effect.fnUntraced(function*(options: JobOptions) {
   return yield* new StateUnusable({
     path: state.directory,
     reason: "is-savepoint",
-    detail: `${state.directory} is a savepoint, and stays what it is. Copy it with any tool, look at it with inspect and ` +
+    detail:
+      `${state.directory} is a savepoint, and stays what it is. Copy it with any tool, look at it with inspect and ` +
       `export, and restore it with load --from-savepoint ${state.directory}; give --state a job's own directory`
   })
 })

@@ -12,6 +12,7 @@ import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import type { JobHandle } from "../../src/job/Job.ts"
 import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
+import { preambleBytes } from "../../src/state/WalFormat.ts"
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
 import type { World } from "../../src/testing/internal/crashWorld.ts"
 import type { Oracle } from "./oracle.ts"
@@ -101,8 +102,30 @@ export class Operator {
     const { home, machine } = this.at
     const again = { jobId: home.jobId, from: home.from }
     if (!plan.restores) return home.isRestored ? lost : again
-    const own = this.taken.findLast((one) => one.machine === machine)
+    const own = this.untold(machine, home) ?? this.taken.findLast((one) => one.machine === machine)
     return own === undefined ? again : { jobId: plan.jobId, from: own }
+  }
+
+  /**
+   * The newest that looks complete, though nobody has told of it. (Where a process was frozen, it may be that of one that
+   * does not know yet that it is superseded.)
+   */
+  private untold(machine: Machine, { from, jobId }: Home): Taken | undefined {
+    if (this.program.savepoints?.trusts !== true) return undefined
+    if (this.world.processes.some((process) => process.machine === machine && process.wasFrozen)) return undefined
+    const known = new Set(this.taken.map(({ path }) => path)).add(from?.path ?? "")
+    const found: Array<Taken & { readonly takenAt: number }> = []
+    for (const [file, bytes] of machine.disk.files()) {
+      const path = /^(\/data\/savepoints\/[^/]+)\/_metadata$/.exec(file)?.[1]
+      if (path === undefined || known.has(path) || bytes.length <= preambleBytes) continue
+      const { checkpoint, takenAt } = JSON.parse(bytes.subarray(preambleBytes).toString()) as Savepoint.SavepointFile
+      if (checkpoint.jobId !== jobId) continue
+      const upTo = Number(checkpoint.position?.["next"] ?? 0)
+      found.push({ machine, path, jobId, upTo, lineage: machine.number, takenAt })
+    }
+    const newest = found.toSorted((a, b) => b.takenAt - a.takenAt)[0]
+    if (newest !== undefined) this.world.count("found a savepoint that nobody told of")
+    return newest
   }
 
   /** What a process logs, of what became of its savepoint. */

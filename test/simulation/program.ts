@@ -32,6 +32,8 @@ export interface Savepoints {
    * state is lost). A machine that is not there begins with one, under the same name.
    */
   readonly machines: ReadonlyArray<{ readonly jobId: string; readonly restores: boolean }>
+  /** A savepoint that looks complete is restored, though the process that took it has died before it could tell. */
+  readonly trusts: boolean
 }
 
 export interface Program extends FaultProgram.FaultProgram {
@@ -68,6 +70,16 @@ const restartOf = (dice: Dice): RestartStrategyConfig =>
     { kind: "failure-rate", maxFailures: 3, interval: 1000, delay: 20 }
   ])
 
+const deathsOfSavepoints: ReadonlyArray<string> = [
+  "_metadata.tmp",
+  "syncDirectory savepoint-*",
+  "syncDirectory segments",
+  "open savepoint-*",
+  "sync *.wal",
+  "batch",
+  "lwt"
+]
+
 /** One program in three takes savepoints, and moves with them. Drawn from dice of its own: the others are as they were. */
 const savepointsOf = (
   seed: number,
@@ -86,12 +98,26 @@ const savepointsOf = (
     if (i > 0 && dice.chance(0.45)) moved++
     return { ...run, machine: run.machine + moved }
   })
+  // Deaths at random steps are seldom those of a savepoint.
+  const ends = moves.map((run, i): FaultProgram.Run =>
+    (moves[i + 1]?.machine ?? run.machine) > run.machine && dice.chance(0.5)
+      ? {
+        ...run,
+        end: {
+          kind: "crash",
+          mode: dice.pick(["lost", "lost", "scattered", "mixed"]),
+          at: dice.between(1, dice.pick([2, 6])),
+          where: dice.pick(deathsOfSavepoints)
+        }
+      }
+      : run
+  )
   let jobId = "job"
   const machines = Array.from({ length: (moves.at(-1)?.machine ?? 0) + 3 }, (_, machine) => {
     if (machine > 0 && dice.chance(0.6)) jobId = dice.pick(["job", "job_b", "job_c"])
     return { jobId, restores: dice.chance(0.9) }
   })
-  return { savepoints: { takes, machines }, runs: moves }
+  return { savepoints: { takes, machines, trusts: dice.chance(0.5) }, runs: ends }
 }
 
 /** The program of a seed: the same for ever, as long as this function does not change. */
