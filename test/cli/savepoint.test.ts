@@ -165,6 +165,16 @@ describe.concurrent("effect-cassandra savepoint", { timeout: 240_000 }, () => {
     assert.strictEqual(summary["rows"], many - records)
     assert.isAbove(summary["epoch"] as number, 1)
     assert.isTrue(areAll(await fixture.rows(uid), many))
+
+    // Back to it, under the same name: its state directory is moved away.
+    const first = await cells(uid)
+    Fs.renameSync(fixture.path(`state-cli-${uid}`), fixture.path(`state-cli-${uid}.away`))
+    assert.strictEqual(summaryOf(await restore(savepoint, "cli", uid, file))["rows"], many - records)
+    const second = await cells(uid)
+    for (const [id, { at, name }] of second) {
+      assert.strictEqual(name, first.get(id)!.name)
+      assert.isTrue(id < records ? at === first.get(id)!.at : BigInt(at) > BigInt(first.get(id)!.at), `row ${id}`)
+    }
   })
 
   it("--savepoint-on-stop while Cassandra does not answer: it says how to take one of what was checkpointed", async () => {

@@ -47,8 +47,10 @@ const world = Effect.gen(function*() {
       MemoryStateBackend.layer({ jobId, uid: "sink", store }),
       disk.boot().layer
     ).pipe(Layer.provideMerge(SimulatedCassandra.layer(cluster)))
-  const table = Effect.map(cluster.rows("sim.t"), (all) =>
-    all.map(({ row }) => [Number(row["id"]), Number(row["v"])] as const).toSorted(([a], [b]) => a - b))
+  const table = Effect.map(
+    cluster.rows("sim.t"),
+    (all) => all.map(({ row }) => [Number(row["id"]), Number(row["v"])] as const).toSorted(([a], [b]) => a - b)
+  )
   const ledger = (jobId: string) =>
     Effect.map(
       cluster.rows(`flink_auxiliary.checkpoints_${jobId}`),
@@ -144,9 +146,10 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       const run = (fromSavepoint: Savepoint.Savepoint, statement = query) =>
         Effect.flatMap(
           Effect.forkChild(
-            Effect.exit(Job.run({ source: seconds(8), fromSavepoint, checkpoint: hour, sink: { query: statement } })).pipe(
-              Effect.provide(process("b", store))
-            )
+            Effect.exit(Job.run({ source: seconds(8), fromSavepoint, checkpoint: hour, sink: { query: statement } }))
+              .pipe(
+                Effect.provide(process("b", store))
+              )
           ),
           end
         )

@@ -71,7 +71,9 @@ describe("Savepoint", () => {
       assert.deepStrictEqual(found.savepoint.checkpoint, taken.checkpoint)
       assert.deepStrictEqual([found.savepoint.id, found.savepoint.describe], [taken.id, "/elsewhere"])
       assert.deepStrictEqual(found.places, [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3]])
-      assert.deepStrictEqual(found.savepoint.statements.map(({ query }) => query), ["INSERT INTO t (k, v) VALUES (?, ?)"])
+      assert.deepStrictEqual(found.savepoint.statements.map(({ query }) => query), [
+        "INSERT INTO t (k, v) VALUES (?, ?)"
+      ])
     }))
 
   it.effect("no flipped bit is missed: each is told with its file and byte, and the way out", () =>
@@ -97,40 +99,49 @@ describe("Savepoint", () => {
       assert.isAbove(tried, 500)
     }))
 
-  it.effect("a death at any step, with any loss of power: what looks complete is whole, and what was told of is there", () =>
-    Effect.gen(function*() {
-      const modes: ReadonlyArray<CrashMode> = ["kill", "lost", "kept", "scattered", "mixed"]
-      let [whole, none] = [0, 0]
-      for (let step = 1, isOver = false; !isOver; step++) {
-        for (const mode of modes) {
-          const disk = SimulatedDisk.make({ seed: step })
-          let steps = 0
-          disk.observe(() =>
-            Effect.sync(() => {
-              if (++steps === step) disk.crash({ mode })
-            })
-          )
-          const told = yield* disk.boot().run(take)
-          disk.observe(null)
-          if (told !== null) {
-            isOver = true
-            disk.crash({ mode })
+  it.effect(
+    "a death at any step, with any loss of power: what looks complete is whole, and what was told of is there",
+    () =>
+      Effect.gen(function*() {
+        const modes: ReadonlyArray<CrashMode> = ["kill", "lost", "kept", "scattered", "mixed"]
+        let [whole, none] = [0, 0]
+        for (let step = 1, isOver = false; !isOver; step++) {
+          for (const mode of modes) {
+            const disk = SimulatedDisk.make({ seed: step })
+            let steps = 0
+            disk.observe(() =>
+              Effect.sync(() => {
+                if (++steps === step) disk.crash({ mode })
+              })
+            )
+            const told = yield* disk.boot().run(take)
+            disk.observe(null)
+            if (told !== null) {
+              isOver = true
+              disk.crash({ mode })
+            }
+            const found = value(
+              yield* disk.boot().run(Effect.gen(function*() {
+                const fs = yield* FileSystem.FileSystem
+                if (!(yield* fs.exists("/savepoints"))) return []
+                const complete = (yield* Savepoint.list("/savepoints")).filter(({ file }) => Result.isSuccess(file))
+                return yield* Effect.forEach(complete, ({ path }) => Effect.flatMap(Savepoint.open(path), places))
+              }))
+            )
+            if (told !== null) assert.strictEqual(found.length, 1, `${mode} behind the last step`)
+            for (const rows of found) {
+              assert.deepStrictEqual(rows.map(({ length }) => length), [6, 4], `${mode} at ${step}`)
+            }
+            if (found.length > 0) {
+              whole++
+            } else none++
           }
-          const found = value(yield* disk.boot().run(Effect.gen(function*() {
-            const fs = yield* FileSystem.FileSystem
-            if (!(yield* fs.exists("/savepoints"))) return []
-            const complete = (yield* Savepoint.list("/savepoints")).filter(({ file }) => Result.isSuccess(file))
-            return yield* Effect.forEach(complete, ({ path }) => Effect.flatMap(Savepoint.open(path), places))
-          })))
-          if (told !== null) assert.strictEqual(found.length, 1, `${mode} behind the last step`)
-          for (const rows of found) assert.deepStrictEqual(rows.map(({ length }) => length), [6, 4], `${mode} at ${step}`)
-          if (found.length > 0) whole++
-          else none++
         }
-      }
-      assert.isAbove(whole, 5)
-      assert.isAbove(none, 50)
-    }), 60_000)
+        assert.isAbove(whole, 5)
+        assert.isAbove(none, 50)
+      }),
+    60_000
+  )
 
   it.effect("a disk that is full, or fails, at any point: an error that names the file, and nothing is left", () =>
     Effect.gen(function*() {
@@ -142,10 +153,12 @@ describe("Savepoint", () => {
         const disk = empty.fork()
         disk.setCapacity(before + 120 + room)
         const process = disk.boot()
-        const result = value(yield* process.run(Effect.scoped(Effect.gen(function*() {
-          const backend = yield* open("/state", { takeOver: true })
-          return yield* Effect.result(Savepoint.writeTo("/savepoints")(snapshotOf(backend, checkpoint)))
-        }))))
+        const result = value(
+          yield* process.run(Effect.scoped(Effect.gen(function*() {
+            const backend = yield* open("/state", { takeOver: true })
+            return yield* Effect.result(Savepoint.writeTo("/savepoints")(snapshotOf(backend, checkpoint)))
+          })))
+        )
         if (Result.isSuccess(result)) break
         failed++
         assert.strictEqual(result.failure._tag, "StateIoError")
@@ -159,18 +172,23 @@ describe("Savepoint", () => {
     Effect.gen(function*() {
       const disk = SimulatedDisk.make()
       const { describe: path } = value(yield* disk.boot().run(take))
-      value(yield* disk.boot().run(Effect.gen(function*() {
-        const fs = yield* FileSystem.FileSystem
-        const refused = yield* Effect.flip(Savepoint.remove("/state"))
-        assert.match(refused.message, /\/state is no savepoint, or has more in it than one/)
-        yield* fs.writeFileString(`${path}/notes.txt`, "mine")
-        assert.match((yield* Effect.flip(Savepoint.remove(path))).message, /has more in it than one, so it was not deleted/)
-        yield* fs.remove(`${path}/notes.txt`)
-        yield* Savepoint.remove(path)
-        assert.isFalse(yield* fs.exists(path))
-        assert.match((yield* Effect.flip(Savepoint.remove(path))).message, /There is no savepoint/)
-        assert.match((yield* Effect.flip(Savepoint.open(path))).message, /There is no savepoint/)
-      })))
+      value(
+        yield* disk.boot().run(Effect.gen(function*() {
+          const fs = yield* FileSystem.FileSystem
+          const refused = yield* Effect.flip(Savepoint.remove("/state"))
+          assert.match(refused.message, /\/state is no savepoint, or has more in it than one/)
+          yield* fs.writeFileString(`${path}/notes.txt`, "mine")
+          assert.match(
+            (yield* Effect.flip(Savepoint.remove(path))).message,
+            /has more in it than one, so it was not deleted/
+          )
+          yield* fs.remove(`${path}/notes.txt`)
+          yield* Savepoint.remove(path)
+          assert.isFalse(yield* fs.exists(path))
+          assert.match((yield* Effect.flip(Savepoint.remove(path))).message, /There is no savepoint/)
+          assert.match((yield* Effect.flip(Savepoint.open(path))).message, /There is no savepoint/)
+        }))
+      )
     }))
 
   it.live("of a directory whose job goes on meanwhile: it is taken of the newer checkpoint", () =>
