@@ -39,6 +39,7 @@ const world = Effect.gen(function*() {
   const setup = cluster.session()
   yield* setup.query("CREATE KEYSPACE sim WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
   yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
+  yield* setup.query("CREATE TABLE sim.other (id int PRIMARY KEY, v int)")
   const disk = SimulatedDisk.make()
   /** A process of a job; what is in memory of its state backend stands for its disk, savepoints lie on a real one. */
   const process = (jobId: string, store = MemoryStateBackend.makeStore()) =>
@@ -163,6 +164,31 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       assert.strictEqual((yield* ledger("a")).get(-1), 2)
       const other = yield* run(savepoints[1])
       assert.match(String(other), /can't be restored into memory: .*, restored from savepoint .*another --job/)
+    }))
+
+  it.effect("a name that was used before: its ledger has the same ids, and the savepoint's rows are sent all the same", () =>
+    Effect.gen(function*() {
+      const { ledger, process, table } = yield* world
+      // Ten checkpoints of another life of this name, whose state is lost.
+      const before = Job.run({
+        source: seconds(10),
+        checkpoint: { interval: "1 second", minPause: "0 seconds" },
+        sink: { query: "INSERT INTO sim.other (id, v) VALUES (?, ?)" }
+      })
+      yield* end(yield* Effect.forkChild(Effect.provide(before, process("b"))))
+      const committed = (yield* ledger("b")).get(0)!
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(100), checkpoint: hour, sink: { query } })
+        yield* pass(3500)
+        return yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+      })).pipe(Effect.provide(process("a")))
+      const [pending] = savepoint.checkpoint.pending
+      assert.isAtMost(pending!.checkpointId, committed, "the ledger would call it committed")
+      const run = Job.run({ source: seconds(3), fromSavepoint: savepoint, checkpoint: hour, sink: { query } })
+      const summary = yield* end(yield* Effect.forkChild(Effect.provide(run, process("b"))))
+      assert.deepStrictEqual([summary.rows, summary.committed], [0, 3])
+      assert.deepStrictEqual(yield* table, [[0, 0], [1, 1], [2, 2]])
+      assert.isAbove((yield* ledger("b")).get(0)!, committed)
     }))
 
   it.effect("a ledger elsewhere is said not to be stopped", () =>

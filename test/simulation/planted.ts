@@ -414,15 +414,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
   bug(
-    "savepoint-of-a-lost-checkpoint",
-    "A savepoint of a checkpoint that was renamed and not durable: after a power loss its rows are logged again.",
-    edit(
-      "state/DirectorySnapshot.ts",
-      "  if (state.savepoint === null) yield* syncDirectory(fs, `${state.directory}/checkpoints`)\n",
-      ""
-    )
-  ),
-  bug(
     "restore-stamps-anew",
     "The rows of a savepoint get new timestamps: they replace what the job has written after it.",
     edit(
@@ -461,11 +452,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "restore-by-a-zombie",
     "A process that was frozen while it restored finds the state of its successor, and claims the job again.",
     edit(restore, "yield* Effect.as(goOn, claim.epoch)", "yield* Effect.as(goOn, null)")
-  ),
-  bug(
-    "restore-keeps-ids",
-    "Checkpoints of a savepoint keep their ids, which the ledger of the new name has committed long ago.",
-    edit(restore, "Math.max(0, known + 1 - least)", "0")
   ),
   bug(
     "restore-of-one-lineage",

@@ -80,7 +80,7 @@ const deathsOfSavepoints: ReadonlyArray<string> = [
   "lwt"
 ]
 
-/** One program in three takes savepoints, and moves with them. Drawn from dice of its own: the others are as they were. */
+/** Four of ten programs take savepoints, and moves with them. Drawn from dice of its own: the others are as they were. */
 const savepointsOf = (
   seed: number,
   runs: ReadonlyArray<FaultProgram.Run>
@@ -117,7 +117,45 @@ const savepointsOf = (
     if (machine > 0 && dice.chance(0.6)) jobId = dice.pick(["job", "job_b", "job_c"])
     return { jobId, restores: dice.chance(0.9) }
   })
-  return { savepoints: { takes, machines, trusts: dice.chance(0.5) }, runs: ends }
+  const trusts = dice.chance(0.5)
+  if (dice.chance(0.12)) return thereAndBack(dice)
+  // Where the new machine's clock is behind, only what the old job has told of keeps the new one above it.
+  const skewed = (run: FaultProgram.Run, i: number): FaultProgram.Run => {
+    if (run.machine <= (ends[i - 1]?.machine ?? run.machine) || !dice.chance(0.35)) return run
+    const skewMillis = -dice.pick([20, 200, 5000, 3_600_000])
+    return { ...run, skewMillis, end: dice.chance(0.5) ? { kind: "finish" } : run.end }
+  }
+  return { savepoints: { takes, machines, trusts }, runs: ends.map(skewed) }
+}
+
+/** A job that moves and comes back to its first name, while a process wakes up that was frozen on the first of these ways. */
+const thereAndBack = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const run = (machine: number, end: FaultProgram.End): FaultProgram.Run => ({
+    ...FaultProgram.undisturbed(dice.between(1, 3), machine),
+    end
+  })
+  const stop = (): FaultProgram.End => ({ kind: "stop", at: dice.between(80, 250), where: "" })
+  return {
+    runs: [
+      run(0, stop()),
+      run(1, {
+        kind: "freeze",
+        at: dice.between(3, 4),
+        where: "readDirectory checkpoints",
+        thawAfter: dice.between(4, 40),
+        thawWhere: "after lwt"
+      }),
+      run(1, stop()),
+      run(2, { kind: "finish" })
+    ],
+    savepoints: {
+      takes: [0, 2].map((run) => ({ run, when: { kind: "ended" } })),
+      machines: ["job", "job_b", "job"].map((jobId) => ({ jobId, restores: true })),
+      trusts: false
+    }
+  }
 }
 
 /** The program of a seed: the same for ever, as long as this function does not change. */
