@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import type { JobHandle } from "../../src/job/Job.ts"
@@ -224,7 +225,13 @@ export class Operator {
     for (const { when } of this.takesOf(process, "running")) {
       const wait = Effect.sleep(when.kind === "running" ? when.afterMillis : 0)
       if (!(yield* Effect.raceFirst(Effect.as(wait, true), Effect.as(isOver, false)))) return
-      yield* this.attempt(process, handle.savepoint(Savepoint.writeTo(target)))
+      // A job that has no checkpoint yet has one soon.
+      const soon = Effect.retry(handle.savepoint(Savepoint.writeTo(target)), {
+        schedule: Schedule.spaced(5),
+        times: 40,
+        while: (error) => (error as { readonly _tag?: string } | null)?._tag === "StateUnusable"
+      })
+      yield* this.attempt(process, soon)
     }
   }).bind(this)
 

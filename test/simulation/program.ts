@@ -118,7 +118,7 @@ const savepointsOf = (
     return { jobId, restores: dice.chance(0.9) }
   })
   const trusts = dice.chance(0.5)
-  if (dice.chance(0.12)) return thereAndBack(dice)
+  if (dice.chance(0.25)) return dice.pick([thereAndBack, overtaken, brokenOff])(dice)
   // Where the new machine's clock is behind, only what the old job has told of keeps the new one above it.
   const skewed = (run: FaultProgram.Run, i: number): FaultProgram.Run => {
     if (run.machine <= (ends[i - 1]?.machine ?? run.machine) || !dice.chance(0.35)) return run
@@ -126,6 +126,52 @@ const savepointsOf = (
     return { ...run, skewMillis, end: dice.chance(0.5) ? { kind: "finish" } : run.end }
   }
   return { savepoints: { takes, machines, trusts }, runs: ends.map(skewed) }
+}
+
+/** A job that goes on behind its savepoint, to its end; what is restored from it has a clock that is far behind. */
+const overtaken = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => ({
+  runs: [
+    FaultProgram.undisturbed(dice.between(1, 3), 0),
+    { ...FaultProgram.undisturbed(dice.between(1, 3), 1), skewMillis: -dice.pick([5000, 3_600_000]) }
+  ],
+  savepoints: {
+    takes: [{ run: 0, when: { kind: "running", afterMillis: dice.pick([1, 5, 15, 40]) } }],
+    machines: ["job", "job_b"].map((jobId) => ({ jobId, restores: true })),
+    trusts: false
+  }
+})
+
+/** A job that dies behind its savepoint, and then again while it is restored. */
+const brokenOff = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const run = (machine: number, end: FaultProgram.End): FaultProgram.Run => ({
+    ...FaultProgram.undisturbed(dice.between(1, 3), machine),
+    end
+  })
+  const mode = dice.pick(["kill", "lost", "scattered"] as const)
+  return {
+    runs: [
+      run(0, {
+        kind: "kill",
+        at: dice.between(1, 3),
+        where: dice.pick(["after rename _metadata.tmp", "batch", "lwt"])
+      }),
+      run(1, {
+        kind: "crash",
+        at: dice.between(1, 3),
+        where: dice.pick(["create *.wal", "sync *.wal", "syncDirectory checkpoints", "rename *.manifest.tmp", "lwt"]),
+        mode
+      })
+    ],
+    savepoints: {
+      takes: [{ run: 0, when: { kind: "running", afterMillis: dice.pick([1, 5, 15, 40]) } }],
+      machines: ["job", dice.pick(["job", "job_b"])].map((jobId) => ({ jobId, restores: true })),
+      trusts: true
+    }
+  }
 }
 
 /** A job that moves and comes back to its first name, while a process wakes up that was frozen on the first of these ways. */
