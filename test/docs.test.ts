@@ -14,6 +14,7 @@ const pages = [
   "README.md",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
+  "examples/README.md",
   ...Fs.readdirSync("docs").filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
 ].filter((page) => Fs.existsSync(page))
 
@@ -28,6 +29,18 @@ const anchorsOf = (text: string): ReadonlyArray<string> =>
     heading!.trim().toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-")
   )
 
+interface NamedTest {
+  readonly file: string
+  readonly title: string
+}
+
+/** `[FlinkLimits](test/real/FlinkLimits.test.ts) "the title of a test"`, the path as seen from the page. */
+const namedTests = (page: string): ReadonlyArray<NamedTest> =>
+  [...prose(read(page)).matchAll(/\]\(([^)\s]+\.test\.ts)\)\s"([^"]+)"/g)].map(([, file, title]) => ({
+    file: Path.join(Path.dirname(page), file!),
+    title: title!
+  }))
+
 describe("documents", () => {
   for (const page of pages) {
     it(`${page}: links lead to files and headings that are there`, () => {
@@ -36,6 +49,14 @@ describe("documents", () => {
         const target = file === "" ? page : Path.join(Path.dirname(page), file)
         assert.isTrue(Fs.existsSync(target), `${link} in ${page}`)
         if (anchor !== undefined) assert.include(anchorsOf(read(target)), anchor, `${link} in ${page}`)
+      }
+    })
+
+    it(`${page}: the tests that it names are there`, () => {
+      for (const { file, title } of namedTests(page)) {
+        // In quotes: a comment that has the words is no test. It may go on, in parentheses mostly.
+        const quoted = ["\"", "`"].some((quote) => read(file).includes(`${quote}${title}`))
+        assert.isTrue(quoted, `"${title}", which ${page} names, is no test of ${file}`)
       }
     })
 
@@ -54,6 +75,27 @@ describe("documents", () => {
 const rowsOf = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
   [...text.matchAll(/^\| (.*) \|$/gm)].map(([, row]) => row!.split(" | ").map((cell) => cell.trim()))
 
+describe("README.md", () => {
+  const text = read("README.md")
+
+  it("has each way in which Flink's sink breaks, and each has a test of its number", () => {
+    const limits = read("test/real/FlinkLimits.test.ts")
+    const shown = [...text.matchAll(/\| `L(\d+)` \|/g)].map(([, number]) => Number(number))
+    assert.deepStrictEqual(shown, Array.from({ length: 15 }, (_, i) => i + 1))
+    for (const number of shown) assert.match(limits, new RegExp(`describe\\("L${number}: `), `L${number}`)
+  })
+
+  it("its table of Flink's names has a test or an example in each row", () => {
+    const section = /^### Flink's names[^]*?(?=^## )/m.exec(text)?.[0] ?? ""
+    const rows = rowsOf(section).filter(([flink]) => flink !== "Flink")
+    assert.isAtLeast(rows.length, 15)
+    for (const row of rows) {
+      assert.lengthOf(row, 3, row[0])
+      assert.match(row[2]!, /\]\((?:test|examples)\/[^)]+\.ts\)/, row[0])
+    }
+  })
+})
+
 describe("docs/from-flink.md", () => {
   const text = read("docs/from-flink.md")
   const rows = rowsOf(prose(text)).filter(([flink]) => flink !== "Flink")
@@ -67,26 +109,28 @@ describe("docs/from-flink.md", () => {
     }
   })
 
-  it("the tests it names are there", () => {
-    let named = 0
-    for (const [, file, title] of text.matchAll(/\]\(\.\.\/(test\/[^)]+)\) "([^"]+)"/g)) {
-      assert.include(read(file!), title!, file)
-      named++
-    }
-    assert.isAbove(named, 120)
+  it("names more than a hundred tests", () => {
+    assert.isAbove(namedTests("docs/from-flink.md").length, 140)
   })
 
   // The public methods and settings of flink-connector-cassandra 3.2, and of Flink's CheckpointConfig and restart strategies.
   const flinkNames = `
     addSink setQuery setDefaultKeyspace setHost setClusterBuilder enableWriteAheadLog setMapperOptions setFailureHandler
     setMaxConcurrentRequests enableIgnoreNullFields build() uid setUidHash setParallelism disableChaining slotSharingGroup
-    CassandraSinkBaseConfig CassandraTupleSink CassandraRowSink CassandraPojoSink CassandraScalaProductSink
+    CassandraSinkBaseConfig newBuilder CassandraSinkBuilder CassandraTupleSinkBuilder CassandraRowSinkBuilder
+    CassandraPojoSinkBuilder CassandraScalaProductSinkBuilder createSink createWriteAheadSink sanityCheck name
+    CassandraSinkBase AbstractCassandraTupleSink getCluster CassandraClusterBuilder CassandraSourceBuilder
+    setMaxSplitMemorySize buildForPojo buildForRowData CassandraPojoInputFormat CassandraColumnarOutputFormatBase
+    onFailure buildCluster processElement initializeState snapshotState notifyCheckpointComplete getMapperOptions
+    CassandraTupleSink CassandraRowSink CassandraPojoSink CassandraScalaProductSink
     GenericWriteAheadSink CassandraTupleWriteAheadSink CassandraRowWriteAheadSink sendValues CheckpointCommitter
     CassandraCommitter setJobId setOperatorId createResource open() close() commitCheckpoint isCheckpointCommitted
     ClusterBuilder MapperOptions SimpleMapperOptions ttl timestamp consistencyLevel tracing saveNullFields ifNotExists
     CassandraFailureHandler NoOpCassandraFailureHandler CassandraAppendTableSink CassandraSource CassandraInputFormat
     CassandraOutputFormat CassandraTupleOutputFormat CassandraPojoOutputFormat CassandraRowOutputFormat
-    enableCheckpointing setCheckpointingMode setCheckpointTimeout setMinPauseBetweenCheckpoints
+    enableCheckpointing setCheckpointInterval disableCheckpointing setForceCheckpointing setFailOnCheckpointingErrors
+    setExternalizedCheckpointCleanup setForceUnalignedCheckpoints setAlignedCheckpointTimeout setCheckpointStorage
+    setCheckpointIdOfIgnoredInFlightData enableApproximateLocalRecovery setCheckpointingMode setCheckpointTimeout setMinPauseBetweenCheckpoints
     setMaxConcurrentCheckpoints setTolerableCheckpointFailureNumber setExternalizedCheckpointRetention
     enableUnalignedCheckpoints interval mode timeout min-pause max-concurrent-checkpoints tolerable-failed-checkpoints
     externalized-checkpoint-retention num-retained unaligned.enabled unaligned.forced aligned-checkpoint-timeout
@@ -95,6 +139,9 @@ describe("docs/from-flink.md", () => {
     exponential-delay.backoff-multiplier exponential-delay.reset-backoff-threshold exponential-delay.jitter-factor
     exponential-delay.attempts-before-reset-backoff failure-rate.max-failures-per-interval
     failure-rate.failure-rate-interval failure-rate.delay
+    hosts port keyspace table username password consistency-level connect-timeout read-timeout query
+    max-split-memory-size cluster-builder-class JobManagerCheckpointStorage FileSystemCheckpointStorage
+    HashMapStateBackend EmbeddedRocksDBStateBackend
   `.trim().split(/\s+/)
 
   it("has a row for each name of Flink's", () => {
@@ -235,5 +282,22 @@ describe("CONTRIBUTING.md", () => {
   it("names commands that are there", () => {
     const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: { readonly [name: string]: string } }
     for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) assert.property(scripts, name!)
+  })
+})
+
+describe(".github/workflows/ci.yml", () => {
+  const workflow = read(".github/workflows/ci.yml")
+
+  it("runs .ci/run on the oldest Node that is promised and on the newest, as the README says", () => {
+    const { engines } = JSON.parse(read("package.json")) as { readonly engines: { readonly node: string } }
+    const [, nodes] = /node: \[(.*)\]/.exec(workflow)!
+    const [oldest, newest] = nodes!.split(", ").map((node) => node.replaceAll("\"", ""))
+    assert.strictEqual(engines.node, `>=${oldest}`)
+    assert.include(read("README.md"), `Node ${oldest} to ${newest}`)
+    assert.include(read("CONTRIBUTING.md"), `TEST_NODE_VERSION=${oldest} .ci/run`)
+    assert.match(workflow, /run: \.ci\/run\n\s+env:\n\s+TEST_NODE_VERSION: \$\{\{ matrix\.node \}\}/)
+    // And does nothing of its own besides.
+    assert.deepStrictEqual([...workflow.matchAll(/\brun: (.*)/g)].map(([, command]) => command), [".ci/run"])
+    assert.match(read(".ci/run"), /^npm ci$[^]*"node@\$TEST_NODE_VERSION"[^]*^npm test$/m)
   })
 })

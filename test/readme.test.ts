@@ -2,52 +2,12 @@
  * The README shows what is there: its programs are files that compile and run, its commands exist.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Client } from "cassandra-driver"
-import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { inDirectory, keyspace, run, withClient } from "./exampleFixture.ts"
 
 const readme = Fs.readFileSync("README.md", "utf8")
 const scripts = JSON.parse(Fs.readFileSync("package.json", "utf8")).scripts as { readonly [name: string]: string }
-
-const withClient = async <A>(body: (client: Client) => Promise<A>): Promise<A> => {
-  const client = new Client({
-    contactPoints: process.env["CASSANDRA_CONTACT_POINTS"]!.split(","),
-    localDataCenter: process.env["CASSANDRA_LOCAL_DC"] ?? "datacenter1"
-  })
-  try {
-    return await body(client)
-  } finally {
-    await client.shutdown()
-  }
-}
-
-/** Runs an example as a user's process, in a directory of its own. */
-const run = (example: string, cwd: string, ...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly code: number | null; readonly output: string }>((resolve) => {
-    const child = ChildProcess.spawn(process.execPath, [
-      fileURLToPath(new URL(`../examples/${example}`, import.meta.url)),
-      ...args
-    ], { cwd })
-    let output = ""
-    child.stdout.on("data", (data) => output += data)
-    child.stderr.on("data", (data) => output += data)
-    child.on("close", (code) => resolve({ code, output }))
-  })
-
-const inDirectory = async <A>(body: (directory: string) => Promise<A>): Promise<A> => {
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-readme-"))
-  try {
-    return await body(directory)
-  } finally {
-    Fs.rmSync(directory, { recursive: true })
-  }
-}
-
-const keyspace = (name: string) =>
-  `CREATE KEYSPACE IF NOT EXISTS ${name} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`
 
 describe("README", () => {
   it("shows the two commands, and package.json has them", () => {

@@ -29,6 +29,8 @@ import type { BatchStatement, Session } from "./CassandraSession.ts"
 import { CassandraSession } from "./CassandraSession.ts"
 
 /**
+ * Whose ledger it is, where it is kept, and how it is made and written.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -67,6 +69,8 @@ export class CommitterOptionError extends Schema.TaggedError<CommitterOptionErro
 }
 
 /**
+ * The keyspace of the ledger unless another is named: Flink's.
+ *
  * @category constants
  * @since 0.1.0
  */

@@ -63,9 +63,9 @@ export type SerialConsistency = typeof SerialConsistency.Type
 export interface TlsOptions {
   /** Certificate authorities to trust, PEM. Default: Node's own list. */
   readonly ca?: string | Buffer | ReadonlyArray<string | Buffer> | undefined
-  /** The client's certificate, PEM, where the server wants one. */
+  /** The client's certificate, PEM, where the server wants one. Default: none. */
   readonly cert?: string | Buffer | undefined
-  /** The client's private key, PEM. */
+  /** The client's private key, PEM. Default: none. */
   readonly key?: Redacted.Redacted<string | Buffer> | undefined
   /** Whether an untrusted server is refused. Default true (the driver's own default is false). */
   readonly rejectUnauthorized?: boolean | undefined
@@ -93,7 +93,7 @@ export interface CassandraSessionOptions {
   readonly keyspace?: string | undefined
   /** User name; needs `password`. Default: no authentication. */
   readonly username?: string | undefined
-  /** Password; needs `username`. */
+  /** Password; needs `username`. Default: none. */
   readonly password?: Redacted.Redacted | undefined
   /** Default: no TLS. */
   readonly tls?: TlsOptions | undefined
@@ -118,7 +118,10 @@ export interface CassandraSessionOptions {
   readonly connectionsPerHost?: number | undefined
   /** Requests in flight on one connection, beyond which they fail as `Busy`. Default 2048; at most 32768. */
   readonly maxRequestsPerConnection?: number | undefined
-  /** Delays between attempts to reach a node that is down: doubled from `initial` (1 second) to `max` (10 seconds). */
+  /**
+   * Delays between attempts to reach a node that is down: doubled from `initial` (default 1 second) to `max` (default 10
+   * seconds).
+   */
   readonly reconnection?: {
     readonly initial?: Duration.Input | undefined
     readonly max?: Duration.Input | undefined
@@ -128,8 +131,8 @@ export interface CassandraSessionOptions {
   /** Attributes added to every span. Default: none. */
   readonly spanAttributes?: Record<string, unknown> | undefined
   /**
-   * Options of the driver itself, merged section by section over what this module chose: the last word. Leave
-   * `encoding` alone: the session counts on it.
+   * Options of the driver itself, merged section by section over what this module chose: the last word. Default: none.
+   * Leave `encoding` alone: the session counts on it.
    */
   readonly driverOptions?: DseClientOptions | undefined
 }

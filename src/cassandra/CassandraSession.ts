@@ -71,7 +71,7 @@ export interface QueryOptions {
   readonly serialConsistency?: SerialConsistency | undefined
   /** Rows per page. Default 5000. */
   readonly pageSize?: number | undefined
-  /** `execute` only: continue behind the page that returned this state. */
+  /** `execute` only: continue behind the page that returned this state. Default: the first page. */
   readonly pageState?: string | undefined
   /** Write timestamp in microseconds since 1970, unless the statement has its own. Default: the client's clock. */
   readonly timestamp?: bigint | undefined

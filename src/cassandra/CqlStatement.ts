@@ -70,6 +70,9 @@ export interface Assignment {
 }
 
 /**
+ * A function that a statement calls, and where: `offset` characters into its text. `keyspace` is null for one that is
+ * not qualified.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -23,6 +23,8 @@ export interface EncodedRow {
 }
 
 /**
+ * Rows of one statement, encoded, for a batch that encodes nothing again.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -43,6 +43,9 @@ const members = family((key) => {
 })
 
 /**
+ * Seconds from a request to its answer, by operation, table and error: a histogram for each, made when it is first
+ * met.
+ *
  * @category metrics
  * @since 0.1.0
  */

@@ -123,7 +123,9 @@ interface Read<A> {
  * @since 0.1.0
  */
 export interface FromStreamOptions<A> {
+  /** Where the input goes on behind this value. Default: no position, and a restart reads from the beginning. */
   readonly position?: ((last: A) => Position) | undefined
+  /** Default 0. */
   readonly firstPlace?: number | undefined
 }
 
@@ -152,6 +154,8 @@ export const fromStream: {
 )
 
 /**
+ * Applies `f` to each record, which keeps its place. Barriers pass.
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -167,6 +171,8 @@ export const map: {
 )
 
 /**
+ * Keeps the records that the predicate holds for. Barriers pass.
+ *
  * @category combinators
  * @since 0.1.0
  */

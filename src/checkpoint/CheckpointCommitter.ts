@@ -85,6 +85,9 @@ export interface Claim {
 }
 
 /**
+ * The ledger, as the coordinator uses it: one of a sink, for all its subtasks. An own one keeps to what each member
+ * promises.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -114,6 +117,7 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
     checkpointId: number,
     maxTimestamp: number
   ) => Effect.Effect<void, CommitterError | Fenced>
+  /** `commitCheckpoints` of one. */
   readonly commitCheckpoint: (subtask: number, checkpointId: number) => Effect.Effect<void, CommitterError | Fenced>
   /** All of them, or none. Those that are recorded already are left as they are. */
   readonly commitCheckpoints: (commits: ReadonlyArray<Commit>) => Effect.Effect<void, CommitterError | Fenced>
@@ -138,6 +142,8 @@ export interface MemoryLedger {
 }
 
 /**
+ * A ledger that nobody has claimed.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -149,6 +155,8 @@ export const makeMemoryLedger = (): MemoryLedger => ({
 })
 
 /**
+ * A committer of a ledger in memory; several of one ledger are several processes.
+ *
  * @category constructors
  * @since 0.1.0
  */

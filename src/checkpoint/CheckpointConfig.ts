@@ -49,6 +49,8 @@ export interface ResolvedCheckpointConfig {
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
 /**
+ * All settings, the defaults put in, in milliseconds.
+ *
  * @category combinators
  * @since 0.1.0
  */

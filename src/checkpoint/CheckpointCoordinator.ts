@@ -49,6 +49,8 @@ export class CheckpointsFailed extends Schema.TaggedError<CheckpointsFailed>("ef
 }
 
 /**
+ * Why a coordinator ends its run: too many failed checkpoints, a ledger that does not answer, or a successor.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -77,6 +79,8 @@ export type Notification =
   | { readonly _tag: "Aborted"; readonly checkpointId: number }
 
 /**
+ * What became of a checkpoint: complete (or subsumed by a later one that is), or aborted.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -104,6 +108,9 @@ export interface CoordinatorStatus extends PendingTotals {
 }
 
 /**
+ * What source, subtasks and coordinator of one run have in common: when checkpoints begin, what they are made of, when
+ * they are complete, and what of them is committed.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -128,7 +135,9 @@ export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator
    * was asked for, it is the last one. Null if the run ends before.
    */
   readonly takeCheckpoint: Effect.Effect<Manifest | null>
+  /** A subtask has logged, durably, all that came before the barrier. */
   readonly acknowledge: (acknowledgement: Acknowledgement) => Effect.Effect<void>
+  /** What a subtask is told, in order: a checkpoint is complete (send its rows), or was aborted. It fails when the run does. */
   readonly notifications: (subtask: number) => Queue.Dequeue<Notification, CoordinatorError | Cause.Done>
   /** Returns when the ledger says so. Commits of several subtasks go together in one request. */
   readonly commit: (subtask: number, checkpointId: number) => Effect.Effect<void, CoordinatorError>
@@ -147,6 +156,8 @@ export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator
 }>()("effect-cassandra/CheckpointCoordinator") {}
 
 /**
+ * What a run begins with.
+ *
  * @category models
  * @since 0.1.0
  */

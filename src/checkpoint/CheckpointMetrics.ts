@@ -37,6 +37,8 @@ export const checkpointLatency = Metric.histogram("checkpoint_latency", {
 })
 
 /**
+ * Checkpoints whose manifest is durable.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -78,6 +80,8 @@ export const consecutiveFailures = Metric.gauge("effect_cassandra.checkpoint.con
 })
 
 /**
+ * Checkpoints that were triggered and are neither complete nor aborted.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -99,6 +103,8 @@ export const checkpointSize = Metric.histogram("effect_cassandra.checkpoint.size
 })
 
 /**
+ * Id of the last completed checkpoint.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -141,6 +147,8 @@ export const pendingRows = Metric.gauge("effect_cassandra.sink.pending.rows", {
 })
 
 /**
+ * Bytes of sealed segments that are not yet committed.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -150,6 +158,8 @@ export const pendingBytes = Metric.gauge("effect_cassandra.sink.pending.bytes", 
 })
 
 /**
+ * Completed checkpoints that are not yet committed.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -171,6 +181,8 @@ export const oldestPendingTimestamp = Metric.gauge("effect_cassandra.sink.pendin
 })
 
 /**
+ * Subtasks whose log is full, and that wait for Cassandra.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -180,6 +192,8 @@ export const subtasksWaiting = Metric.gauge("effect_cassandra.sink.back_pressure
 })
 
 /**
+ * Rows that the ledger has as committed.
+ *
  * @category metrics
  * @since 0.1.0
  */

@@ -63,6 +63,8 @@ export class Barrier {
 }
 
 /**
+ * What a stream between source and sink is made of.
+ *
  * @category models
  * @since 0.1.0
  */

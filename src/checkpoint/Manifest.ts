@@ -8,7 +8,7 @@ import { Position } from "./Position.ts"
 
 /**
  * A sealed segment: rows of one subtask between two barriers, durable and never changed again. `crc` covers all its
- * row blocks in order, so a manifest tells a whole segment from a damaged one.
+ * blocks in order, so a manifest tells a whole segment from a damaged one.
  *
  * @category models
  * @since 0.1.0
@@ -21,7 +21,7 @@ export const SegmentHandle = Schema.Struct({
   rows: Schema.Int,
   /** Length of the file in bytes. */
   bytes: Schema.Int,
-  /** CRC-32 over the payloads of all row blocks. */
+  /** Running CRC-32 behind its last block: over lengths, row counts and payloads of all blocks. */
   crc: Schema.Int,
   /** First and last write timestamp in it, microseconds since 1970. */
   firstTimestamp: Schema.Int,

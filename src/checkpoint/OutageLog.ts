@@ -10,15 +10,20 @@ import * as Effect from "effect/Effect"
 const everyMillis = 10_000
 
 /**
+ * Tells of each failure, and of the success behind it, as often as somebody wants to read of it.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface OutageLog {
+  /** `message` is a sentence; that it is tried again is added. */
   readonly failed: (message: string) => Effect.Effect<void>
   readonly succeeded: Effect.Effect<void>
 }
 
 /**
+ * `what` begins the sentences: "The ledger".
+ *
  * @category constructors
  * @since 0.1.0
  */

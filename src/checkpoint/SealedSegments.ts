@@ -10,6 +10,8 @@ import * as Metrics from "./CheckpointMetrics.ts"
 import type { SegmentHandle } from "./Manifest.ts"
 
 /**
+ * How much waits for Cassandra.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -21,10 +23,13 @@ export interface PendingTotals {
 }
 
 /**
+ * The sealed segments of one run, and what the ledger has of them.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface SealedSegments {
+  /** From now on it is pending. */
   readonly add: (segment: SegmentHandle) => void
   /** Removes what the ledger has of each subtask. Gives the number of rows. */
   readonly committed: (newest: ReadonlyMap<number, number>) => number
@@ -32,12 +37,15 @@ export interface SealedSegments {
   readonly upTo: (checkpointId: number) => Array<SegmentHandle>
   /** How many checkpoints up to this one have segments here. */
   readonly checkpoints: (upTo: number) => number
+  /** Over all that is pending. */
   readonly totals: () => PendingTotals
   /** Brings the gauges up to date; `completedAt` is in milliseconds. */
   readonly report: (lastCompletedId: number, completedAt: number) => Effect.Effect<void>
 }
 
 /**
+ * None yet: a run adds what it restores, and what it seals.
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -13,6 +13,8 @@ import { estimateBytes } from "../sink/BatchPlan.ts"
 import * as RowEncoder from "../sink/RowEncoder.ts"
 import type { SinkStatement } from "../sink/SinkStatement.ts"
 import type { SourceError } from "../source/SourceError.ts"
+import { WireBuffer } from "../wire/WireBuffer.ts"
+import { valuesOf } from "../wire/WireValues.ts"
 import { exitCodes } from "./exitCode.ts"
 import type * as Input from "./input.ts"
 import type { LoadOptions } from "./options.ts"
@@ -57,7 +59,8 @@ export const dryRun = Effect.fnUntraced(function*(
 ) {
   const line = yield* StatusLine
   const { rowBytesMax, valueBytesMax } = yield* limits(session)
-  const encode = RowEncoder.make<object>(params, options)
+  const write = RowEncoder.writer<object>(params, options)
+  const out = new WireBuffer(1024)
   const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
   const found = { records: 0, refused: 0, risks: 0, largestRowBytes: 0 }
   const say = (count: number, place: number, what: string) => {
@@ -68,8 +71,10 @@ export const dryRun = Effect.fnUntraced(function*(
   const look = (place: number, value: object) => {
     found.records++
     try {
-      const values = encode(value)
-      const bytes = estimateBytes(values)
+      out.length = 0
+      write(value, out)
+      const values = valuesOf(out.bytes, 0, out.length)
+      const bytes = estimateBytes(values.length, out.length)
       if (bytes > found.largestRowBytes) found.largestRowBytes = bytes
       if (bytes > rowBytesMax) {
         say(

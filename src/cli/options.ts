@@ -328,6 +328,7 @@ export const groups: ReadonlyArray<readonly [about: string, first: string]> = [
   ["speed", "parallelism"],
   ["checkpoints", "checkpoint-interval"],
   ["failures and the end", "restart"],
+  ["watching", "metrics-port"],
   ["output", "progress"]
 ]
 

@@ -49,6 +49,8 @@ import type { JobState } from "./JobMetrics.ts"
 import * as Metrics from "./JobMetrics.ts"
 
 /**
+ * What a job is made of: only the source and the query of the sink have no default.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -76,6 +78,8 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
 }
 
 /**
+ * What a job has done when it has ended well.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -99,6 +103,8 @@ export interface JobSummary {
 }
 
 /**
+ * How far a job is, for a progress display.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -134,6 +140,8 @@ export interface JobStatus {
 }
 
 /**
+ * Why a job fails, besides the errors of its source and its pipeline.
+ *
  * @category errors
  * @since 0.1.0
  */

@@ -23,6 +23,8 @@ import { family } from "../checkpoint/MetricFamily.ts"
 export type JobState = "starting" | "running" | "restarting" | "finished" | "stopped" | "failed"
 
 /**
+ * Every state that a job can be in.
+ *
  * @category constants
  * @since 0.1.0
  */
@@ -49,6 +51,8 @@ export const jobState = family((state) =>
 )
 
 /**
+ * Sets the gauge of this state to 1, and those of the others to 0.
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -56,6 +60,8 @@ export const setJobState = (current: JobState): Effect.Effect<void> =>
   Effect.forEach(jobStates, (state) => Metric.update(jobState(state), state === current ? 1 : 0), { discard: true })
 
 /**
+ * How often the job was started again in this process.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -66,6 +72,8 @@ export const jobRestarts = Metric.counter("effect_cassandra.job.restarts", {
 })
 
 /**
+ * Records read from the source; those behind the last checkpoint of a failed run count again.
+ *
  * @category metrics
  * @since 0.1.0
  */

@@ -12,6 +12,8 @@ import * as Metric from "effect/Metric"
 import { lastCompletedTimestamp, oldestPendingTimestamp } from "../checkpoint/CheckpointMetrics.ts"
 
 /**
+ * Seconds since the last checkpoint was completed, at the moment it is read; 0 while no job runs.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -21,6 +23,8 @@ export const lastCompleted = Metric.gauge("effect_cassandra.checkpoint.last_comp
 })
 
 /**
+ * Seconds since the oldest row was logged that is not committed, at the moment it is read; 0 when there is none.
+ *
  * @category metrics
  * @since 0.1.0
  */

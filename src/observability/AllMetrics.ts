@@ -39,6 +39,7 @@ const registered: ReadonlyArray<AnyMetric> = [
   SinkMetrics.rowsLogged,
   SinkMetrics.logSize,
   SinkMetrics.pendingLimit,
+  SinkMetrics.requestsLimit,
   SinkMetrics.rowsSent,
   SinkMetrics.replays,
   SinkMetrics.deadLetters,

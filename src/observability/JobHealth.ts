@@ -12,6 +12,8 @@ import type { Session } from "../cassandra/CassandraSession.ts"
 import type { JobHandle, JobStatus } from "../job/Job.ts"
 
 /**
+ * Whether the job does its work, and why not.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -22,6 +24,8 @@ export interface Readiness {
 }
 
 /**
+ * What still counts as healthy.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -36,6 +40,8 @@ export interface JobHealthOptions {
 }
 
 /**
+ * A job, and the session by which Cassandra is asked whether it answers.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -45,6 +51,8 @@ export interface Watched {
 }
 
 /**
+ * Whether the watched job does its work.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -73,6 +81,8 @@ const ofState = ({ lastFailure, state }: JobStatus): string | null => {
 }
 
 /**
+ * Watches nothing yet: `watch` says which job.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -132,6 +142,8 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
+ * `make` as a layer, of which `MetricsServer` serves `/ready`.
+ *
  * @category layers
  * @since 0.1.0
  */

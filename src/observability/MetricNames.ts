@@ -11,6 +11,8 @@ import { all } from "./AllMetrics.ts"
 const units: { readonly [unit: string]: string } = { s: "seconds", By: "bytes" }
 
 /**
+ * The name of a metric in Prometheus: its unit behind it, `_total` behind a counter.
+ *
  * @category combinators
  * @since 0.1.0
  */

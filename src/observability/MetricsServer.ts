@@ -42,6 +42,8 @@ export class MetricsServerError
 }
 
 /**
+ * Where the server listens.
+ *
  * @category models
  * @since 0.1.0
  */

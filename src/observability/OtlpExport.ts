@@ -34,6 +34,8 @@ export class OtlpExportError
 }
 
 /**
+ * Where the collector is, and what it is told of this process.
+ *
  * @category models
  * @since 0.1.0
  */

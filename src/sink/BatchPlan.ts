@@ -8,6 +8,8 @@ import type { LoggedRow } from "../state/RowFrame.ts"
 import { partitionHash } from "../wire/WireValues.ts"
 
 /**
+ * How large a batch may become.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -23,6 +25,8 @@ export interface BatchBounds {
 }
 
 /**
+ * A little below where a Cassandra with its default settings warns.
+ *
  * @category constants
  * @since 0.1.0
  */
@@ -45,18 +49,15 @@ export interface Request {
 }
 
 /**
- * What a row counts on the server: keys, values, and for each cell its timestamp and flags. This is a little above it.
+ * What a row counts on the server, in bytes: keys, values, and for each cell its timestamp and flags. This is a little
+ * above it. `wireBytes` are those of all values with their lengths before them, as in a frame.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const estimateBytes = (values: ReadonlyArray<Buffer | null | undefined>): number => {
-  let bytes = 48
-  for (let i = 0; i < values.length; i++) bytes += 16 + (values[i]?.length ?? 0)
-  return bytes
-}
+export const estimateBytes = (valueCount: number, wireBytes: number): number => 48 + 12 * valueCount + wireBytes
 
-const estimate = ({ from, to, valueCount }: LoggedRow): number => 48 + 12 * valueCount + to - from
+const estimate = ({ from, to, valueCount }: LoggedRow): number => estimateBytes(valueCount, to - from)
 
 interface Group {
   readonly rows: Array<LoggedRow>

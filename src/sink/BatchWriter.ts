@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Schedule from "effect/Schedule"
@@ -15,6 +16,7 @@ import type { Located } from "../checkpoint/Element.ts"
 import * as OutageLog from "../checkpoint/OutageLog.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
+import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { BatchBounds, Request } from "./BatchPlan.ts"
 import { plan } from "./BatchPlan.ts"
 import { RowRefused, SendFailed } from "./SinkError.ts"
@@ -22,14 +24,17 @@ import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
 
 /**
+ * How rows are sent: how many requests at once, how they are repeated, how large they are.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface BatchWriterOptions {
-  /** Requests under way at once, over all subtasks. Default 64. */
+  /** Requests under way at once, over all subtasks: at most so many, fewer while Cassandra is slow or fails. Default 64. */
   readonly requestsInFlightMax?: number | undefined
   /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
   readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
+  /** How large a batch may become. Default `BatchPlan.defaultBounds`. */
   readonly batchBounds?: BatchBounds | undefined
 }
 
@@ -40,11 +45,14 @@ export interface BatchWriterOptions {
  * @since 0.1.0
  */
 export interface RowsOrigin {
+  /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly checkpointId: number
 }
 
 /**
+ * Sends logged rows of one statement.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -60,6 +68,8 @@ export interface BatchWriter {
 const isAboutRows = ({ reason }: CassandraError): boolean => reason._tag === "InvalidQuery" || reason._tag === "Encode"
 
 /**
+ * A writer whose bound on requests in flight holds for all who use it.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -70,13 +80,29 @@ export const make = Effect.fnUntraced(function*(
   const session = yield* CassandraSession
   const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 64)
   const permits = yield* Semaphore.make(requestsInFlightMax)
+  const limit = AdaptiveLimit.make(requestsInFlightMax)
+  const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
+  yield* Metric.update(Metrics.requestsLimit, limit.value)
   const { cql, timestampIndex } = statement
   const valueCount = statement.params.length
   const outage = OutageLog.make("sending rows")
 
+  const resize = Effect.suspend(() =>
+    Effect.andThen(permits.resize(limit.value), Metric.update(Metrics.requestsLimit, limit.value))
+  )
+
   const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
-    session.batchEncoded({ cql, timestampIndex, valueCount, rows })
+    Effect.suspend(() => {
+      const startedAt = clock.monotonicTimeNanosUnsafe()
+      return Effect.matchEffect(session.batchEncoded({ cql, timestampIndex, valueCount, rows }), {
+        onSuccess: () => limit.succeeded(startedAt, clock.monotonicTimeNanosUnsafe()) ? resize : Effect.void,
+        onFailure: (error) =>
+          error.isRetryable && limit.failed(startedAt, clock.monotonicTimeNanosUnsafe())
+            ? Effect.andThen(resize, Effect.fail(error))
+            : Effect.fail(error)
+      })
+    })
 
   // The way of most requests is short: what there is for a failure is only built for one.
   const write = (

@@ -59,6 +59,9 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
 })
 
 /**
+ * Does what the plan says: writes a manifest that the next start goes on from, and puts aside what is damaged. Nothing
+ * is deleted.
+ *
  * @category combinators
  * @since 0.1.0
  */

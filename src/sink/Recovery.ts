@@ -19,6 +19,8 @@ import type { WalError } from "../state/WalError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 
 /**
+ * What a run knows of itself before it begins.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -10,6 +10,8 @@ import { WireBuffer } from "../wire/WireBuffer.ts"
 import { hashBytes, hashSeed, valuesOf } from "../wire/WireValues.ts"
 
 /**
+ * How a record becomes the values of a row.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -54,6 +56,8 @@ export class Misfit {
 }
 
 /**
+ * The wire values of a row, in the order of the markers; `undefined` is unset.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -163,6 +167,8 @@ export const partitionHash = (
 }
 
 /**
+ * A marker as the header of a segment names it.
+ *
  * @category combinators
  * @since 0.1.0
  */

@@ -7,6 +7,8 @@ import * as Metric from "effect/Metric"
 import { family } from "../checkpoint/MetricFamily.ts"
 
 /**
+ * Rows appended to the log, durable or not yet.
+ *
  * @category metrics
  * @since 0.1.0
  */
@@ -39,6 +41,19 @@ export const pendingLimit = Metric.gauge("effect_cassandra.sink.pending.limit", 
 })
 
 /**
+ * Below its maximum while Cassandra is slow or fails.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const requestsLimit = Metric.gauge("effect_cassandra.sink.requests.limit", {
+  description: "Requests that may be under way at once",
+  attributes: { unit: "{request}" }
+})
+
+/**
+ * Rows that Cassandra has acknowledged; those that are sent again count again.
+ *
  * @category metrics
  * @since 0.1.0
  */

@@ -15,6 +15,8 @@ import { describeParam } from "./RowEncoder.ts"
 import { StatementRefused } from "./SinkError.ts"
 
 /**
+ * A user's statement, checked and prepared, with the timestamp put in.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -63,6 +63,7 @@ export interface OpenSink<A> {
   readonly writer: BatchWriter
   /** Writes the values of a record; it throws a `Misfit`. */
   readonly write: (record: A, out: WireBuffer) => void
+  /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
@@ -89,6 +90,8 @@ interface Pending {
 }
 
 /**
+ * Both halves of a subtask, to be run beside each other.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -105,6 +108,8 @@ export interface RunningSubtask {
 }
 
 /**
+ * Begins with what the restored checkpoint has left for this subtask.
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -42,6 +42,8 @@ export { layerCoordinator } from "./Recovery.ts"
 export type { CommittedCheckpoint, EncodedElement, OpenSink } from "./Subtask.ts"
 
 /**
+ * Why a sink fails.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -56,6 +58,8 @@ export type SinkError =
   | WalError
 
 /**
+ * The query, how records become its values, how they are sent, and how much may wait. Only `query` has no default.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -64,7 +68,7 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, BatchWri
   readonly query: string
   /** Names the input in errors about a record. Default "the input". */
   readonly input?: string | undefined
-  /** What a record's place stands for, if not for a place in `input`: the `locate` of a source of several files. */
+  /** What a record's place stands for: the `locate` of a source of several files. Default: a place in `input`. */
   readonly locate?: ((place: number) => Located) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined

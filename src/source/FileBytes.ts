@@ -13,12 +13,16 @@ import * as Zlib from "node:zlib"
 import { fromPlatformError, InputDamaged, SourceError } from "./SourceError.ts"
 
 /**
+ * What a file is packed with, told by its first bytes and not by its name.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Packing = "gzip" | "zstd"
 
 /**
+ * What a file holds, unpacked on the way. Offsets are in what it holds.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -33,8 +33,11 @@ export interface SourceChunk<A> {
  */
 export interface Source<A, E = never, R = never> {
   readonly describe: string
+  /** Chunks from the beginning (null), or from behind the record that the position was taken after. */
   readonly read: (from: Position | null) => Stream.Stream<SourceChunk<A>, E, R>
   readonly total: number | null
+  /** How far a position is, in the unit of `total`. */
   readonly progress: (position: Position) => number
+  /** What a record's place stands for. Default: a place in the input that `describe` names. */
   readonly locate?: ((place: number) => Located) | undefined
 }

@@ -201,6 +201,8 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("effect-cas
 }
 
 /**
+ * Every way in which a source can fail.
+ *
  * @category errors
  * @since 0.1.0
  */

@@ -63,6 +63,7 @@ const signalReaches = (pid: number): boolean => {
  */
 export const ProcessTable = Context.Reference<{
   readonly self: ProcessIdentity
+  /** Whether that very process, and not a later one of its pid, runs on this machine. */
   readonly isAlive: (other: ProcessIdentity) => boolean
   /**
    * Paths of the locks that this process holds. One of its own that is not among these was left by an attempt that

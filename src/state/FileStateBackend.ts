@@ -29,6 +29,8 @@ import { StateIoError } from "./WalError.ts"
 import * as WalFormat from "./WalFormat.ts"
 
 /**
+ * Which directory, whose, and how much of it is kept.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -41,6 +43,8 @@ export interface FileStateBackendOptions {
   readonly retainedCheckpoints?: number | undefined
   /** Bytes gathered before a write to the open segment. Default 256 KiB. */
   readonly writeBufferBytes?: number | undefined
+  /** Bytes of a read of a sealed segment; as many are read ahead. Default 1 MiB. */
+  readonly readBufferBytes?: number | undefined
   /** Take the directory from a process that still holds it. Its epoch fences it; default false. */
   readonly takeOver?: boolean | undefined
 }
@@ -225,6 +229,8 @@ const checkJob = Effect.fnUntraced(function*(
 })
 
 /**
+ * `make` as a layer: the directory is locked until its Scope closes.
+ *
  * @category layers
  * @since 0.1.0
  */

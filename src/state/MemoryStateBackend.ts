@@ -25,12 +25,16 @@ export interface MemoryStore {
 }
 
 /**
+ * A store with nothing in it.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const makeStore = (): MemoryStore => ({ segments: new Map(), manifests: [] })
 
 /**
+ * A backend over a store, its own if none is given.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -110,6 +114,8 @@ export const make = (options: {
 }
 
 /**
+ * `make` as a layer; without a store, each time it is built it begins anew.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -49,6 +49,8 @@ export interface SegmentBlock {
 }
 
 /**
+ * A sealed segment that is being read.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -71,6 +73,8 @@ export interface Sweep {
 }
 
 /**
+ * The log and the checkpoints of one job. A backend of your own keeps to what each member promises.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -81,6 +85,7 @@ export class StateBackend extends Context.Service<StateBackend, {
   readonly uid: string
   /** A new segment; its name carries epoch and attempt and was never used before. Closed by `seal` or by the Scope. */
   readonly createSegment: (header: SegmentHeader) => Effect.Effect<SegmentWriter, WalError, Scope.Scope>
+  /** Fails with `StateCorrupt` if it is gone, or is not the one that was sealed. Closed by the Scope. */
   readonly openSegment: (handle: SegmentHandle) => Effect.Effect<OpenSegment, WalError, Scope.Scope>
   /** Removes a segment whose rows are in Cassandra. One that is gone already, or can't be removed, is no error. */
   readonly discardSegment: (handle: SegmentHandle) => Effect.Effect<void>

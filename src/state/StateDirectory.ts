@@ -24,6 +24,8 @@ import type { OpenSegment } from "./StateBackend.ts"
 import type { StateCorrupt, StateIoError, StateUnusable, WalError } from "./WalError.ts"
 
 /**
+ * A manifest that lies in the directory, and what it says if it can be read.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -33,6 +35,8 @@ export interface FoundCheckpoint extends ManifestName {
 }
 
 /**
+ * What is in the state directory of a job, at one moment.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -37,6 +37,8 @@ export interface Cut {
 }
 
 /**
+ * What can be done about the damage of a directory.
+ *
  * @category models
  * @since 0.1.0
  */

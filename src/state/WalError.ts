@@ -85,6 +85,8 @@ export class StateUnusable extends Schema.TaggedError<StateUnusable>("effect-cas
 }
 
 /**
+ * Why log or checkpoints can't be read or written.
+ *
  * @category errors
  * @since 0.1.0
  */

@@ -41,6 +41,8 @@ import * as Schema from "effect/Schema"
 import * as Zlib from "node:zlib"
 
 /**
+ * Of segments, manifests and `job.json`. Files of any other are refused.
+ *
  * @category constants
  * @since 0.1.0
  */
@@ -91,6 +93,8 @@ export const LoggedStatement = Schema.Struct({
 export type LoggedStatement = typeof LoggedStatement.Type
 
 /**
+ * What a segment says of itself: whose it is, its place in the job, and what its rows are for.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -112,6 +116,8 @@ export const SegmentHeader = Schema.Struct({
 export type SegmentHeader = typeof SegmentHeader.Type
 
 /**
+ * What a file with a preamble is.
+ *
  * @category models
  * @since 0.1.0
  */

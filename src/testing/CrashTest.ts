@@ -83,6 +83,8 @@ export interface CrashEnd {
 }
 
 /**
+ * The program under test, what it finds, and how its end is judged. `setup`, `main` and `check` have no default.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -101,7 +103,7 @@ export interface CrashTestOptions {
   ) => Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem>
   /** What is wrong in the end, a sentence each; none if all is well. */
   readonly check: (end: CrashEnd) => Iterable<string>
-  /** Sees each row as it is sent, before any fault: what is wrong with it, or null. */
+  /** Sees each row as it is sent, before any fault: what is wrong with it, or null. Default: all are right. */
   readonly onWrite?: ((row: WrittenRow) => string | null) | undefined
   /**
    * Whether a process that ends with this error is started again (by a supervisor, half a second later). Default: when
@@ -137,6 +139,8 @@ export interface CrashFailure {
 }
 
 /**
+ * What the runs of a hunt have met.
+ *
  * @category models
  * @since 0.1.0
  */

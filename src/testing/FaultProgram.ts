@@ -84,6 +84,8 @@ export interface Run {
 }
 
 /**
+ * All that happens to a run, drawn from one seed: deaths, freezes, failing disks and requests.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -366,6 +368,36 @@ const stories: ReadonlyArray<(dice: Dice) => Story> = [
 ]
 
 /**
+ * New segments that can't be made, on a machine that takes its time for everything, and most for removing files: what has
+ * not been interrupted yet goes on beside the clean-up of what has failed.
+ */
+const slowCleanUp = (dice: Dice, program: FaultProgram): FaultProgram => {
+  const diskFaults = Array.from({ length: 6 }, (_, i): Fault => ({
+    operation: "create",
+    path: ".wal",
+    code: "EIO",
+    skip: 2 + i * 5 + dice.below(5),
+    times: 1,
+    outcome: "none"
+  }))
+  return {
+    ...program,
+    runs: program.runs.with(0, { ...undisturbed(dice.between(2, 3), 0), diskFaults }),
+    cassandra: { ...program.cassandra, faults: {}, delayMillisMax: 3, outages: [] },
+    disk: {
+      ...program.disk,
+      delayMillisMax: dice.pick([10, 40]),
+      delayChance: 0.3,
+      slow: { operation: "remove", millis: dice.pick([50, 150]) }
+    }
+  }
+}
+
+/** Whether a program is about a slow clean-up: its records have to go on coming. */
+export const hasSlowCleanUp = ({ disk, runs }: FaultProgram): boolean =>
+  disk.slow?.operation === "remove" && runs[0]!.diskFaults.length > 3
+
+/**
  * The program of a seed: the same for ever, as long as this function does not change.
  *
  * @category constructors
@@ -417,7 +449,7 @@ export const generate = (seed: number): FaultProgram => {
       return { fromMillis, toMillis: fromMillis + dice.pick([20, 500, 5000, 40_000]) }
     })
     : []
-  return {
+  const program: FaultProgram = {
     seed,
     runs,
     cassandra: {
@@ -440,4 +472,7 @@ export const generate = (seed: number): FaultProgram => {
     },
     faultMillis: dice.pick([2000, 20_000, 60_000])
   }
+  // Drawn from a dice of its own, so that the programs of all other seeds are what they were.
+  const ownDice = makeDice(seed + 0.5 * 0x1_0000_0000)
+  return story === null && ownDice.chance(0.05) ? slowCleanUp(ownDice, program) : program
 }

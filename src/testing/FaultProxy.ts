@@ -47,6 +47,8 @@ export interface Faults {
 }
 
 /**
+ * A proxy that is listening, and what it does to the traffic.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -85,6 +87,8 @@ export class FaultProxyError extends Data.TaggedError("FaultProxyError")<{
 }
 
 /**
+ * Between which two addresses it stands.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -74,6 +74,8 @@ export interface WrittenRow {
 }
 
 /**
+ * How large the cluster is, what its chance is drawn from, and what it does to requests.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -82,7 +84,7 @@ export interface ClusterOptions {
   readonly replicas?: number | undefined
   /** Of all that is left to chance. Default 0. */
   readonly seed?: number | undefined
-  /** Asked first, for each request: a fault, null for none, undefined to leave it to `faults`. */
+  /** Asked first, for each request: a fault, null for none, undefined to leave it to `faults`. Default: all are. */
   readonly onRequest?: ((request: SimulatedRequest) => Fault | null | undefined) | undefined
   /** Default: none. */
   readonly faults?: FaultRates | undefined
@@ -94,11 +96,11 @@ export interface ClusterOptions {
   readonly delayMillisMax?: number | undefined
   /** With which probability a late write lands at each request that arrives. Default 1/8; 0: only at `flushLate`. */
   readonly lateChance?: number | undefined
-  /** Virtual milliseconds since 1970 between which no node answers. */
+  /** Virtual milliseconds since 1970 between which no node answers. Default: none. */
   readonly outages?: ReadonlyArray<{ readonly fromMillis: number; readonly toMillis: number }> | undefined
-  /** Says why a row is refused whatever is tried, null if it is not: a batch with it fails as `InvalidQuery`. */
+  /** Says why a row is refused whatever is tried, null if it is not: a batch with it fails as `InvalidQuery`. Default: none is. */
   readonly refuses?: ((row: WrittenRow) => string | null) | undefined
-  /** Sees each row of each write as it is sent, before any fault; repeated with each attempt. */
+  /** Sees each row of each write as it is sent, before any fault; repeated with each attempt. Default: nobody does. */
   readonly onWrite?: ((row: WrittenRow) => void) | undefined
   /** Whether replicas that were asked together are made equal. Default true. */
   readonly readRepair?: boolean | undefined
@@ -107,6 +109,8 @@ export interface ClusterOptions {
 }
 
 /**
+ * What a session of the simulated cluster has by default.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -150,6 +154,8 @@ export interface RawRow {
 }
 
 /**
+ * A cluster in memory, shared by all sessions of it.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -57,6 +57,8 @@ import { DiskTree } from "./internal/diskTree.ts"
 export type { CrashMode, DiskFault, DiskOperation, DiskStep, ErrorCode, Random }
 
 /**
+ * What the chance of a disk is drawn from, and how much it holds.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -67,13 +69,15 @@ export interface SimulatedDiskOptions {
   readonly capacity?: number | undefined
   /** Whether reads from open files return fewer bytes than there are, at random. Default false. */
   readonly shortReads?: boolean | undefined
-  /** See `SimulatedDisk.inject`. */
+  /** See `SimulatedDisk.inject`. Default: none. */
   readonly faults?: ReadonlyArray<DiskFault> | undefined
-  /** See `SimulatedDisk.observe`. */
+  /** See `SimulatedDisk.observe`. Default: nobody observes. */
   readonly onStep?: ((step: DiskStep, disk: SimulatedDisk) => Effect.Effect<void>) | undefined
 }
 
 /**
+ * How a disk crashes.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -85,6 +89,8 @@ export interface CrashOptions {
 }
 
 /**
+ * What a crash has undone.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -104,6 +110,7 @@ export interface CrashReport {
  */
 export interface DiskProcess {
   readonly id: number
+  /** False from the moment it is killed. */
   readonly isAlive: () => boolean
   /** Once the process is dead, no operation returns or changes anything; fibers that wait for one can be interrupted. */
   readonly fileSystem: FileSystem.FileSystem
@@ -123,6 +130,8 @@ export interface DiskProcess {
 }
 
 /**
+ * A disk in memory that keeps what was synced, and loses of the rest what chance says.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -146,7 +155,9 @@ export interface SimulatedDisk {
   readonly flipBit: (path: string, bit: number) => void
   /** Absolute path and content of each file, as programs see them. */
   readonly files: () => Map<string, Buffer>
+  /** Files that were opened and not yet closed, of all processes. */
   readonly openHandles: () => Array<{ readonly path: string; readonly flag: string; readonly process: number }>
+  /** Bytes of all files together, which `capacity` bounds. */
   readonly usedBytes: () => number
   /** Operations so far. */
   readonly steps: () => number

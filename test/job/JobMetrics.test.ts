@@ -2,51 +2,28 @@
  * What a job reports of itself, on a simulated Cassandra and virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Schedule, Stream } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect, Fiber, Layer, Metric, Schedule } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import * as CheckpointMetrics from "../../src/checkpoint/CheckpointMetrics.ts"
-import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as JobMetrics from "../../src/job/JobMetrics.ts"
 import * as Ages from "../../src/observability/Ages.ts"
 import * as SinkMetrics from "../../src/sink/SinkMetrics.ts"
-import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import { StateBackend } from "../../src/state/StateBackend.ts"
 import { StateIoError } from "../../src/state/WalError.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
-
-const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
-
-/** A row a second, for ever. */
-const endless: Source<{ readonly id: number; readonly v: number }> = {
-  describe: "endless",
-  total: null,
-  progress: () => 0,
-  read: (from) =>
-    Stream.iterate(Number(from?.["next"] ?? 0), (id) => id + 1).pipe(
-      Stream.rechunk(1),
-      Stream.mapEffect((id) => Effect.as(Effect.sleep("1 second"), id)),
-      Stream.map((id) => ({ records: [new Record({ id, v: id }, id)], position: { next: id + 1 } }))
-    )
-}
-
-const pass = (seconds: number) =>
-  Effect.forEach(Array.from({ length: seconds * 10 }), () => TestClock.adjust("100 millis"), { discard: true })
+import { endless, makeCluster, pass, query } from "../observability/endlessJob.ts"
 
 const world = Effect.fnUntraced(function*(
   wrap: (backend: StateBackend["Service"]) => StateBackend["Service"] = (backend) => backend
 ) {
   let refusing = false
-  const cluster = SimulatedCassandra.makeCluster({
+  const cluster = yield* makeCluster({
     onRequest: ({ kind, statements }) =>
       refusing && kind === "batch" && statements.some((cql) => cql.includes("sim.t")) ? { _tag: "Unavailable" } : null
   })
-  const setup = cluster.session()
-  yield* setup.query("CREATE KEYSPACE sim WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
-  yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
   const store = MemoryStateBackend.makeStore()
   const process = () =>
     Layer.mergeAll(

@@ -3,37 +3,18 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
-import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
-import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as JobHealth from "../../src/observability/JobHealth.ts"
 import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
-
-const endless: Source<{ readonly id: number; readonly v: number }> = {
-  describe: "endless",
-  total: null,
-  progress: () => 0,
-  read: (from) =>
-    Stream.iterate(Number(from?.["next"] ?? 0), (id) => id + 1).pipe(
-      Stream.rechunk(1),
-      Stream.mapEffect((id) => Effect.as(Effect.sleep("1 second"), id)),
-      Stream.map((id) => ({ records: [new Record({ id, v: id }, id)], position: { next: id + 1 } }))
-    )
-}
-
-const pass = (seconds: number) =>
-  Effect.forEach(Array.from({ length: seconds * 10 }), () => TestClock.adjust("100 millis"), { discard: true })
+import { endless, makeCluster, pass, query } from "./endlessJob.ts"
 
 const world = Effect.fnUntraced(function*() {
-  const cluster = SimulatedCassandra.makeCluster()
-  const setup = cluster.session()
-  yield* setup.query("CREATE KEYSPACE sim WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
-  yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
+  const cluster = yield* makeCluster()
   const services = Layer.mergeAll(
     CassandraCommitter.layer({ jobId: "job", uid: "sink" }),
     MemoryStateBackend.layer({ jobId: "job", uid: "sink" }),
@@ -53,7 +34,7 @@ const ask = Effect.gen(function*() {
 const options = {
   source: endless,
   checkpoint: { interval: "1 second" },
-  sink: { query: "INSERT INTO sim.t (id, v) VALUES (?, ?)" }
+  sink: { query }
 } as const
 
 describe("JobHealth", () => {

@@ -9,8 +9,12 @@ import * as Metrics from "../../src/checkpoint/CheckpointMetrics.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
+import { partitionHash } from "../../src/sink/RowEncoder.ts"
+import type { WriteAheadSinkOptions } from "../../src/sink/WriteAheadSink.ts"
+import * as IterableSource from "../../src/source/IterableSource.ts"
 import type { Source } from "../../src/source/Source.ts"
 import { StateBackend } from "../../src/state/StateBackend.ts"
+import * as StateDirectory from "../../src/state/StateDirectory.ts"
 import type { Faults } from "./fixture.ts"
 import {
   fresh,
@@ -249,6 +253,64 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
     }
   })
 
+  describe("L7: at another parallelism each lineage has one owner, and a mark of its own", () => {
+    it.effect("what four subtasks left is committed by two, then by three", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const table = yield* makeTable("id int PRIMARY KEY, v int")
+        const directory = yield* tempDirectory
+        const jobId = fresh("j")
+        const chunks = [1, 2, 3, 4, 5, 6].map((v) => range(0, 40, v))
+        const run = (parallelism: number, faults: Faults = {}) =>
+          Job.run({
+            source: chunked(chunks),
+            parallelism,
+            checkpoint: { ...often, pendingCheckpointsMax: 4 },
+            restart: RestartStrategy.none,
+            sink: { query: insert(table), sendRetry: never }
+          }).pipe(Effect.provide(services({ directory, jobId, faults })))
+        const valueOf = ({ params }: { readonly params: unknown }, i: number) =>
+          (params as Array<Buffer>)[i]!.readInt32BE()
+        const isOfThird = (statement: { readonly params: unknown }) =>
+          partitionHash([(statement.params as Array<Buffer>)[0]!], [0]) % 4 === 3
+
+        // Four subtasks complete checkpoints of which nothing is sent, and the process dies.
+        const pendingOf = Effect.map(
+          StateDirectory.look(directory),
+          (state) => state === null ? [] : StateDirectory.segments(state)
+        )
+        const dying = yield* Effect.forkChild(run(4, {
+          before: () => Effect.never
+        }))
+        while (new Set((yield* pendingOf).map(({ checkpointId }) => checkpointId)).size < 3) {
+          yield* Effect.sleep("20 millis")
+        }
+        yield* Fiber.interrupt(dying)
+        const left = yield* pendingOf
+        assert.deepStrictEqual(new Set(left.map(({ subtask }) => subtask)), new Set([0, 1, 2, 3]))
+        assert.isTrue([...(yield* readLedger(jobId))].every(([subtask, id]) => subtask < 0 || id === 0))
+
+        // Two subtasks can send all but the oldest rows of what the fourth one has left.
+        const error = yield* Effect.flip(run(2, {
+          before: (statements) =>
+            statements.some((statement) => isOfThird(statement) && valueOf(statement, 1) === 1)
+              ? Effect.andThen(Effect.sleep("1 second"), Effect.fail(lostAnswer))
+              : Effect.void
+        }))
+        assert.strictEqual(error._tag, "SendFailed")
+        const ledger = yield* readLedger(jobId)
+        // Flink: the new subtasks share marks with the lineages, so what one of them has sent counts for the others.
+        assert.strictEqual(ledger.get(3) ?? 0, 0)
+        assert.isTrue([0, 1, 2].every((subtask) => (ledger.get(subtask) ?? 0) >= 3), JSON.stringify([...ledger]))
+
+        const summary = yield* run(3)
+        assert.strictEqual(summary.outcome, "finished")
+        const rows = yield* readTable(table, "id", "v")
+        assert.strictEqual(rows.size, 40)
+        assert.isTrue([...rows.values()].every(({ value }) => value === chunks.length))
+        assert.isAtLeast((yield* readLedger(jobId)).get(3)!, 3)
+      })))
+  })
+
   describe("L8: a row that the server refuses", () => {
     it.effect("fails the job with its place; the checkpoints before it are in, the rows beside it too", () =>
       Effect.scoped(Effect.gen(function*() {
@@ -388,6 +450,51 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
       })))
   })
 
+  describe("L12: a restart costs what it reads and writes, and nothing more", () => {
+    it.effect("from the failure to the next commit: a few requests to the ledger, and less than a second", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const table = yield* makeTable("id int PRIMARY KEY, v int")
+        const directory = yield* tempDirectory
+        const jobId = fresh("j")
+        const failing = new Set([2, 4, 6, 8, 10])
+        const restarts: Array<{ readonly millis: number; readonly requests: number }> = []
+        let failedAt: number | null = null
+        let requests = 0
+        const faults: Faults = {
+          before: (statements) =>
+            Effect.suspend(() => {
+              const value = (statements[0]!.params as Array<Buffer>)[1]!.readInt32BE()
+              if (!failing.delete(value)) return Effect.void
+              failedAt = performance.now()
+              requests = 0
+              return Effect.fail(lostAnswer)
+            }),
+          onQuery: () => void requests++,
+          beforeLedger: () => Effect.sync(() => void requests++),
+          afterLedger: (statements) =>
+            Effect.sync(() => {
+              const isCommit = statements.some(({ params }) => (params as Array<unknown>).includes(0))
+              if (!isCommit || failedAt === null) return
+              restarts.push({ millis: performance.now() - failedAt, requests })
+              failedAt = null
+            })
+        }
+        const summary = yield* Job.run({
+          source: chunked(Array.from({ length: 12 }, (_, i) => range(i * 10, 10, i + 1))),
+          checkpoint: often,
+          restart: RestartStrategy.fixedDelay({ attempts: 10, delay: 0 }),
+          sink: { query: insert(table), sendRetry: never }
+        }).pipe(Effect.provide(services({ directory, jobId, faults })))
+        assert.strictEqual(summary.restarts, 5)
+        assert.lengthOf(restarts, 5)
+        const median = restarts.map(({ millis }) => millis).toSorted((a, b) => a - b)[2]!
+        // Seen: 40 milliseconds.
+        assert.isBelow(median, 1000)
+        assert.isAtMost(Math.max(...restarts.map(({ requests }) => requests)), 4)
+        assert.strictEqual((yield* readTable(table, "id", "v")).size, 120)
+      })))
+  })
+
   describe("L13: errors are typed and counted", () => {
     it.effect("a commit that fails is counted and repeated; one that never succeeds fails the job", () =>
       Effect.scoped(Effect.gen(function*() {
@@ -419,6 +526,52 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
         )
         assert.strictEqual(error._tag, "CommitterError")
         assert.include(error.message, "the answer was lost")
+      })))
+  })
+
+  describe("L14: a record is what its bind makes of it, and a query need not be an INSERT", () => {
+    class Reading {
+      readonly sensor: string
+      readonly tags: ReadonlySet<string>
+      constructor(sensor: string, tags: ReadonlySet<string>) {
+        this.sensor = sensor
+        this.tags = tags
+      }
+    }
+
+    it.effect("objects of a class, by name and in order; UPDATE and DELETE", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const session = yield* CassandraSession
+        const table = yield* makeTable("id text PRIMARY KEY, tags frozen<set<text>>, big varint")
+        const readings = [
+          new Reading("a", new Set(["x", "y"])),
+          new Reading("b", new Set()),
+          new Reading("c", new Set())
+        ]
+        const run = Effect.fnUntraced(function*(sink: WriteAheadSinkOptions<Reading>, source: Array<Reading>) {
+          const directory = yield* tempDirectory
+          const { committed } = yield* Job.run({
+            source: IterableSource.fromIterable(source),
+            checkpoint: often,
+            sink
+          }).pipe(Effect.provide(services({ directory, jobId: fresh("j") })))
+          return committed
+        })
+        const big = 2n ** 70n + 1n
+        const update = `UPDATE ${table} SET tags = :tags, big = :big WHERE id = :id`
+        assert.strictEqual(
+          yield* run({ query: update, bind: ({ sensor, tags }) => ({ id: sensor, tags, big }) }, readings),
+          3
+        )
+        assert.strictEqual(
+          yield* run({ query: `DELETE FROM ${table} WHERE id = ?`, bind: ({ sensor }) => [sensor] }, readings.slice(2)),
+          1
+        )
+        const rows = yield* session.query(`SELECT id, tags, big FROM ${table}`)
+        const found = new Map(rows.map((row) => [row["id"], row]))
+        assert.deepStrictEqual([...found.keys()].toSorted(), ["a", "b"])
+        assert.deepStrictEqual([...found.get("a")!["tags"] as Iterable<string>], ["x", "y"])
+        assert.strictEqual(BigInt(String(found.get("a")!["big"])), big)
       })))
   })
 

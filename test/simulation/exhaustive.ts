@@ -56,6 +56,7 @@ const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
   restart,
   retainedCheckpoints: 1,
   writeBufferBytes: 262_144,
+  readBufferBytes: 1_048_576,
   segmentBytesMax: 8_000_000,
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,

@@ -371,6 +371,11 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       "if (!mustWait() || isFull()) return Effect.void\n    room.closeUnsafe()"
     )
   ),
+  bug(
+    "limit-falls-to-zero",
+    "Failures halve the requests that may be under way until there may be none, and nothing is sent any more.",
+    edit("sink/AdaptiveLimit.ts", "Math.max(1, exact)", "Math.max(0, exact)")
+  ),
 
   // --- savepoints
 

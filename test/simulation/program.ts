@@ -49,6 +49,7 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly restart: RestartStrategyConfig
   readonly retainedCheckpoints: number
   readonly writeBufferBytes: number
+  readonly readBufferBytes: number
   readonly segmentBytesMax: number
   readonly pendingBytesMax: number
   readonly requestsInFlightMax: number
@@ -207,6 +208,8 @@ const thereAndBack = (
 /** The program of a seed: the same for ever, as long as this function does not change. */
 export const generate = (seed: number): Program => {
   const dice = makeDice(seed + 0.25 * 0x1_0000_0000)
+  // What came later is drawn from a dice of its own, so that the rest of each seed's program is what it was.
+  const ownDice = makeDice(seed + 0.75 * 0x1_0000_0000)
   const faults = FaultProgram.generate(seed)
   // Where a last checkpoint is left half written, it matters most if it is one without rows: the job is done with it.
   const endsQuietly = faults.runs.some(({ end }) => end.kind === "kill" && end.where === "after rename *.manifest.tmp")
@@ -223,9 +226,12 @@ export const generate = (seed: number): Program => {
     pause: isFlood ? 0 : dice.pick(pauses),
     failures: failingSource && dice.chance(0.15) ? dice.between(1, 2) : 0
   }))
-  return {
+  const program: Program = {
     ...faults,
-    ...savepointsOf(seed, faults.runs),
+    // A story that is told already must not be told otherwise.
+    ...endsQuietly || meets || FaultProgram.hasSlowCleanUp(faults)
+      ? { savepoints: null }
+      : savepointsOf(seed, faults.runs),
     chunks,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),
@@ -238,10 +244,26 @@ export const generate = (seed: number): Program => {
     restart: restartOf(dice),
     retainedCheckpoints: endsQuietly || meets ? 1 : dice.pick([1, 1, 2, 3]),
     writeBufferBytes: dice.pick([64, 262_144]),
+    readBufferBytes: ownDice.pick([64, 200, 1_048_576]),
     segmentBytesMax: dice.pick([100, 8_000_000]),
     pendingBytesMax: dice.pick([400, 8_000_000]),
     requestsInFlightMax: dice.pick([1, 4]),
     isImpatient: dice.chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
+  }
+  if (!FaultProgram.hasSlowCleanUp(faults)) return program
+  // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
+  return {
+    ...program,
+    chunks: [...chunks, ...chunks].map(({ failures, keys }) => ({ failures, keys, pause: 10 })),
+    checkpoint: {
+      ...program.checkpoint,
+      intervalMillis: 10,
+      minPauseMillis: 0,
+      timeoutMillis: 10_000,
+      tolerableFailures: 10
+    },
+    restart: { kind: "fixed-delay", attempts: 1000, delay: 0 },
+    isImpatient: true
   }
 }

@@ -30,6 +30,7 @@ export function* smaller(program: Program): Generator<Program> {
     endPause: 0,
     retainedCheckpoints: 1,
     writeBufferBytes: 262_144,
+    readBufferBytes: 1_048_576,
     segmentBytesMax: 8_000_000,
     pendingBytesMax: 8_000_000
   }

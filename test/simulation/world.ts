@@ -67,6 +67,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         uid: "sink",
         retainedCheckpoints: program.retainedCheckpoints,
         writeBufferBytes: program.writeBufferBytes,
+        readBufferBytes: program.readBufferBytes,
         takeOver: process.takeOver
       })
     )

@@ -20,55 +20,61 @@ const readAll = (backend: StateBackend["Service"], handle: any) =>
   )
 
 describe("FileStateBackend", () => {
-  it.live("a sealed segment reads back as it was logged, whatever its size", () =>
-    inDirectory(Effect.fnUntraced(function*(directory) {
-      const backend = yield* open(directory, { writeBufferBytes: 1000 })
-      for (const [number, blocks, perBlock] of [[0, 1, 1], [1, 7, 3], [2, 40, 500], [3, 2, 30_000]] as const) {
-        const handle = yield* sealed(backend, number, blocks, perBlock)
-        assert.strictEqual(handle.rows, blocks * perBlock)
-        const read = yield* readAll(backend, handle)
-        assert.strictEqual(read.length, blocks * perBlock)
-        read.forEach((row, i) => {
-          assert.strictEqual(row.place, i)
-          assert.strictEqual(row.timestamp, handle.firstTimestamp + i)
-        })
-        const last = read[read.length - 1]!
-        assert.deepStrictEqual(last.values.map((v) => v?.toString("latin1").slice(0, 4) ?? v), [
-          "key-",
-          String.fromCharCode(last.place % 256).repeat(4),
-          null,
-          undefined
-        ])
-        assert.strictEqual(handle.lastTimestamp, last.timestamp)
-      }
-    })))
-
-  it.live("every flipped bit of a sealed segment is found, with file, offset and checkpoint", () =>
-    inDirectory(Effect.fnUntraced(function*(directory, fs) {
-      const backend = yield* open(directory)
-      const handle = yield* sealed(backend, 0, 4, 2)
-      const path = `${directory}/segments/${handle.name}`
-      const whole = Uint8Array.from(yield* fs.readFile(path))
-      for (let bit = 0; bit < whole.length * 8; bit += 5) {
-        const damaged = Uint8Array.from(whole)
-        damaged[bit >> 3]! ^= 1 << (bit & 7)
-        yield* fs.writeFile(path, damaged)
-        const error = yield* Effect.flip(readAll(backend, handle))
-        // A flipped bit in the version field can only say that it is a version unknown here.
-        if (bit >> 3 >= 8 && bit >> 3 < 12) {
-          assert.strictEqual(error._tag, "StateUnusable", `bit ${bit}: ${error.message}`)
-          continue
+  it.live.each([undefined, 1000, 300_000])(
+    "a sealed segment reads back as it was logged, whatever its size; reads of %s",
+    (readBufferBytes) =>
+      inDirectory(Effect.fnUntraced(function*(directory) {
+        const backend = yield* open(directory, { writeBufferBytes: 1000, readBufferBytes })
+        for (const [number, blocks, perBlock] of [[0, 1, 1], [1, 7, 3], [2, 40, 500], [3, 2, 30_000]] as const) {
+          const handle = yield* sealed(backend, number, blocks, perBlock)
+          assert.strictEqual(handle.rows, blocks * perBlock)
+          const read = yield* readAll(backend, handle)
+          assert.strictEqual(read.length, blocks * perBlock)
+          read.forEach((row, i) => {
+            assert.strictEqual(row.place, i)
+            assert.strictEqual(row.timestamp, handle.firstTimestamp + i)
+          })
+          const last = read[read.length - 1]!
+          assert.deepStrictEqual(last.values.map((v) => v?.toString("latin1").slice(0, 4) ?? v), [
+            "key-",
+            String.fromCharCode(last.place % 256).repeat(4),
+            null,
+            undefined
+          ])
+          assert.strictEqual(handle.lastTimestamp, last.timestamp)
         }
-        assert.strictEqual(error._tag, "StateCorrupt", `bit ${bit}`)
-        if (error._tag !== "StateCorrupt") continue
-        assert.strictEqual(error.path, path)
-        assert.strictEqual(error.checkpointId, 1)
-        assert.isAtMost(error.offset, Math.max(20, bit >> 3))
-        assert.include(error.message, `byte ${error.offset}`)
-      }
-      yield* fs.writeFile(path, whole)
-      assert.strictEqual((yield* readAll(backend, handle)).length, 8)
-    })))
+      }))
+  )
+
+  it.live.each([undefined, 40])(
+    "every flipped bit of a sealed segment is found, with file, offset and checkpoint; reads of %s",
+    (readBufferBytes) =>
+      inDirectory(Effect.fnUntraced(function*(directory, fs) {
+        const backend = yield* open(directory, { readBufferBytes })
+        const handle = yield* sealed(backend, 0, 4, 2)
+        const path = `${directory}/segments/${handle.name}`
+        const whole = Uint8Array.from(yield* fs.readFile(path))
+        for (let bit = 0; bit < whole.length * 8; bit += 5) {
+          const damaged = Uint8Array.from(whole)
+          damaged[bit >> 3]! ^= 1 << (bit & 7)
+          yield* fs.writeFile(path, damaged)
+          const error = yield* Effect.flip(readAll(backend, handle))
+          // A flipped bit in the version field can only say that it is a version unknown here.
+          if (bit >> 3 >= 8 && bit >> 3 < 12) {
+            assert.strictEqual(error._tag, "StateUnusable", `bit ${bit}: ${error.message}`)
+            continue
+          }
+          assert.strictEqual(error._tag, "StateCorrupt", `bit ${bit}`)
+          if (error._tag !== "StateCorrupt") continue
+          assert.strictEqual(error.path, path)
+          assert.strictEqual(error.checkpointId, 1)
+          assert.isAtMost(error.offset, Math.max(20, bit >> 3))
+          assert.include(error.message, `byte ${error.offset}`)
+        }
+        yield* fs.writeFile(path, whole)
+        assert.strictEqual((yield* readAll(backend, handle)).length, 8)
+      }))
+  )
 
   it.live("a segment that is cut, longer, swapped or gone is corrupt, not shorter", () =>
     inDirectory(Effect.fnUntraced(function*(directory, fs) {

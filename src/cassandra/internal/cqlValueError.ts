@@ -64,6 +64,7 @@ export class CqlValueError {
   get stack(): string {
     return `${this.name}: ${this.message}`
   }
+  /** As `stack`. */
   toString(): string {
     return this.stack
   }

@@ -1,8 +1,10 @@
 /**
- * Reads a sealed segment with large sequential reads, checking every block before it is handed on.
+ * Reads a sealed segment with large sequential reads, checking every block before it is handed on. While what was read is
+ * checked and sent, the next is read.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -15,14 +17,13 @@ import { StateCorrupt, StateUnusable } from "../WalError.ts"
 import * as WalFormat from "../WalFormat.ts"
 import { ioError } from "./files.ts"
 
-const readBytes = 1024 * 1024
 const decodeHeader = Schema.decodeUnknownResult(WalFormat.SegmentHeader)
 
 export const openSegment = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,
   path: string,
   handle: SegmentHandle,
-  job: { readonly jobId: string; readonly uid: string }
+  options: { readonly jobId: string; readonly uid: string; readonly readBufferBytes?: number | undefined }
 ): Effect.fn.Return<OpenSegment, WalError, Scope.Scope> {
   const corrupt = (offset: number, detail: string) =>
     new StateCorrupt({ path, offset, checkpointId: handle.checkpointId, detail })
@@ -38,20 +39,70 @@ export const openSegment = Effect.fnUntraced(function*(
     return yield* corrupt(Math.min(size, handle.bytes), `it has ${size} bytes, but was sealed with ${handle.bytes}`)
   }
 
-  /** Reads up to `want` bytes behind `kept`; short only at the end of the file. */
-  const fill = Effect.fnUntraced(function*(kept: Buffer, want: number): Effect.fn.Return<Buffer, WalError> {
-    const buffer = Buffer.allocUnsafeSlow(kept.length + want)
-    kept.copy(buffer, 0)
-    let length = kept.length
-    while (length < buffer.length) {
-      const n = Number(yield* ioError("read", path)(file.read(buffer.subarray(length))))
-      if (n === 0) break
-      length += n
-    }
-    return buffer.subarray(0, length)
+  const readBufferBytes = options.readBufferBytes ?? 1024 * 1024
+  /** Bytes that were read and that are being read. */
+  let asked = 0
+
+  /**
+   * The next `want` bytes of the file, behind `headroom` free ones. Short only at the end of the file. It can't be
+   * interrupted, so that the file is not closed under it.
+   */
+  const read = (headroom: number, want: number): Effect.Effect<Buffer, WalError> =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      const buffer = Buffer.allocUnsafeSlow(headroom + want)
+      let length = headroom
+      while (length < buffer.length) {
+        const n = Number(yield* ioError("read", path)(file.read(buffer.subarray(length))))
+        if (n === 0) break
+        length += n
+      }
+      return buffer.subarray(0, length)
+    }))
+
+  /** `kept` and the `want` bytes behind it. */
+  const fill = (kept: Buffer, want: number): Effect.Effect<Buffer, WalError> =>
+    Effect.suspend(() => {
+      asked += want
+      return Effect.map(read(kept.length, want), (buffer) => {
+        kept.copy(buffer, 0)
+        return buffer
+      })
+    })
+
+  const scope = yield* Effect.scope
+  /** Room for the block that what is read ahead begins in the middle of; most are not longer. */
+  const headroom = Math.min(readBufferBytes, 288 * 1024)
+  let ahead: Fiber.Fiber<Buffer, WalError> | null = null
+
+  const readAhead = Effect.suspend(() => {
+    const want = Math.min(size - asked, readBufferBytes)
+    if (ahead !== null || want <= 0) return Effect.void
+    asked += want
+    return Effect.map(Effect.forkIn(read(headroom, want), scope), (fiber) => {
+      ahead = fiber
+    })
   })
 
-  let bytes = yield* fill(Buffer.alloc(0), Math.min(size, readBytes))
+  /** `kept` and what was read ahead; more, if that is not yet a block of so many bytes. */
+  const next = Effect.fnUntraced(function*(kept: Buffer, block: number): Effect.fn.Return<Buffer, WalError> {
+    let bytes = kept
+    if (ahead !== null) {
+      const fiber = ahead
+      const buffer = yield* Fiber.join(fiber)
+      ahead = null
+      if (kept.length <= headroom) {
+        kept.copy(buffer, headroom - kept.length)
+        bytes = buffer.subarray(headroom - kept.length)
+      } else {
+        bytes = Buffer.concat([kept, buffer.subarray(headroom)])
+      }
+      if (bytes.length >= block) return bytes
+    }
+    const left = size - asked
+    return left <= 0 ? bytes : yield* fill(bytes, Math.min(left, Math.max(readBufferBytes, block - bytes.length)))
+  })
+
+  let bytes = yield* fill(Buffer.alloc(0), Math.min(size, Math.max(readBufferBytes, WalFormat.preambleBytes)))
   const headerLength = WalFormat.decodePreamble("segment", bytes)
   if (Result.isFailure(headerLength)) {
     const { detail, offset, version } = headerLength.failure
@@ -68,7 +119,7 @@ export const openSegment = Effect.fnUntraced(function*(
   if (Result.isFailure(header)) return yield* corrupt(WalFormat.preambleBytes, header.failure.message)
   const found = header.success
   if (
-    found.jobId !== job.jobId || found.uid !== job.uid || found.subtask !== handle.subtask
+    found.jobId !== options.jobId || found.uid !== options.uid || found.subtask !== handle.subtask
   ) {
     return yield* corrupt(
       WalFormat.preambleBytes,
@@ -99,7 +150,10 @@ export const openSegment = Effect.fnUntraced(function*(
           at = block.success.end
         }
         const [head, ...tail] = blocks
-        if (head !== undefined) return [head, ...tail] as const
+        if (head !== undefined) {
+          yield* readAhead
+          return [head, ...tail] as const
+        }
         const rest = bytes.subarray(at)
         base += at
         at = 0
@@ -114,10 +168,9 @@ export const openSegment = Effect.fnUntraced(function*(
           return yield* Cause.done()
         }
         const block = WalFormat.blockLengthAt(rest, 0) ?? 0
-        const left = size - base - rest.length
         // A length that points behind the end of the file is damage; it must not become an allocation.
-        if (block > rest.length + left) return yield* corrupt(base, `a block says it is ${block} bytes long`)
-        bytes = yield* fill(rest, Math.min(left, Math.max(readBytes, block - rest.length)))
+        if (block > size - base) return yield* corrupt(base, `a block says it is ${block} bytes long`)
+        bytes = yield* next(rest, block)
         if (bytes.length === rest.length) {
           return yield* corrupt(base + rest.length, "it became shorter while it was read")
         }

@@ -52,6 +52,7 @@ export interface Trail {
   readonly operations: ReadonlyMap<DiskOperation, number>
 }
 
+/** What came of one run: its violations, none if all is well, and what was met on the way. */
 export interface Outcome {
   readonly violations: ReadonlyArray<string>
   readonly steps: number

@@ -36,6 +36,7 @@ const changing: ReadonlySet<DiskOperation> = new Set<DiskOperation>([
   "write"
 ])
 
+/** An operation of the disk, as it is about to happen. */
 export interface DiskStep {
   /** Counts the operations of the disk from 1. */
   readonly index: number

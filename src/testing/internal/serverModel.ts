@@ -71,6 +71,8 @@ export interface CassandraServerControls extends CassandraControls {
 }
 
 /**
+ * Which server, of what kind, with which settings.
+ *
  * @category models
  * @since 0.1.0
  */

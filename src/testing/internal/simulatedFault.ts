@@ -38,6 +38,8 @@ export type Fault =
   | { readonly _tag: "Refused"; readonly message?: string }
 
 /**
+ * Which fault it is, by its name alone: what `FaultRates` gives a rate to.
+ *
  * @category models
  * @since 0.1.0
  */
