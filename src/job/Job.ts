@@ -72,7 +72,8 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
   readonly restart?: RestartStrategy.RestartStrategy | undefined
   /**
    * Where a job without a state begins: `Savepoint.open`, of this or another job. One whose state was made from the same
-   * savepoint goes on where it is, so that the same program can be run again; any other state is refused.
+   * savepoint goes on where it is, so that the same program can be run again; any other state is refused. Default: none,
+   * the job begins with its own state, or with the beginning of the source.
    */
   readonly fromSavepoint?: Savepoint | undefined
 }
