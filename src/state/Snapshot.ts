@@ -21,6 +21,7 @@ export interface Snapshot {
   readonly checkpoint: Manifest
   /** The ledger's place, for people; null where nobody knows it. */
   readonly ledger: string | null
+  /** Reads the rows of a segment that the checkpoint lists as pending; every block is checked. */
   readonly openSegment: (handle: SegmentHandle) => Effect.Effect<OpenSegment, WalError, Scope.Scope>
   /** Asked about a segment that can't be read: one whose rows are in the table is removed, and is not needed. */
   readonly isCommitted: (handle: SegmentHandle) => Effect.Effect<boolean, CommitterError>
@@ -46,5 +47,6 @@ export interface Savepoint {
   /** What the pending rows are for; empty where none are pending. */
   readonly statements: ReadonlyArray<LoggedStatement>
   readonly checkpoint: Manifest
+  /** Reads the rows of a segment that the checkpoint lists as pending, out of the savepoint; every block is checked. */
   readonly openSegment: (handle: SegmentHandle) => Effect.Effect<OpenSegment, WalError, Scope.Scope>
 }
