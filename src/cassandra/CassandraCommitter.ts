@@ -16,6 +16,7 @@ import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -317,6 +318,9 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.fn.Return<void, CommitterError | Fenced> {
     let rows = yield* cached
     while (true) {
+      // Also where nothing is due: `checkEpoch` reads the rows of a successor, which are as high.
+      const currentEpoch = rows.get(epochRow) ?? null
+      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })
       const due = wanted.filter(([row, value]) => (rows.get(row) ?? Number.NEGATIVE_INFINITY) < value)
       if (due.length === 0) return
       const { applied } = yield* batch([
@@ -327,8 +331,6 @@ export const make = Effect.fnUntraced(function*(
         return yield* Ref.set(cache, new Map([...rows, ...due]))
       }
       rows = yield* read
-      const currentEpoch = rows.get(epochRow) ?? null
-      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })
     }
   })
 
@@ -369,6 +371,37 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  const checkEpoch = Effect.flatMap(read, (rows) => {
+    const currentEpoch = rows.get(epochRow) ?? null
+    return currentEpoch === epoch ? Effect.void : Effect.fail(new Fenced({ ledger: describe, epoch, currentEpoch }))
+  })
+
+  /**
+   * Claimed as a start of that job would, but only as it was found while this process was known to be the newest of its
+   * own job: one that was frozen in between must not fence whoever has brought the job back under its first name.
+   */
+  const supersede = Effect.fnUntraced(function*(
+    job: { readonly jobId: string; readonly uid: string }
+  ): Effect.fn.Return<Claim | null, CommitterError | Fenced> {
+    const other = { ...options, ...job, create: false }
+    if (check(other) !== null) return null
+    const isThere = yield* session.table(keyspace, `checkpoints_${job.jobId}`).pipe(
+      Effect.mapError(failed(`look for the ledger of job '${job.jobId}'`))
+    )
+    if (isThere === null) return null
+    return yield* Effect.scoped(Effect.gen(function*() {
+      while (true) {
+        const found = (yield* readLedger(session, other)).epoch
+        if (found === null) return null
+        yield* checkEpoch
+        const claimed = yield* Effect.result((yield* make(session, other)).claimEpoch(found))
+        if (Result.isSuccess(claimed)) return claimed.success
+        // Somebody has claimed it in between, and maybe this job as well.
+        if (claimed.failure._tag !== "Fenced") return yield* claimed.failure
+      }
+    })).pipe(Effect.catchTag("CommitterOptionError", () => Effect.succeed(null)))
+  })
+
   const commitCheckpoints = (commits: ReadonlyArray<Commit>) =>
     raiseAll("record the commit", commits.map(({ checkpointId, subtask }) => [subtask, checkpointId] as const))
 
@@ -379,10 +412,8 @@ export const make = Effect.fnUntraced(function*(
     describe,
     createResource,
     claimEpoch,
-    checkEpoch: Effect.flatMap(read, (rows) => {
-      const currentEpoch = rows.get(epochRow) ?? null
-      return currentEpoch === epoch ? Effect.void : Effect.fail(new Fenced({ ledger: describe, epoch, currentEpoch }))
-    }),
+    supersede,
+    checkEpoch,
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       raiseAll("publish the checkpoint", [[publishedRow, checkpointId], [timestampRow, maxTimestamp]]),
     commitCheckpoint: (subtask, checkpointId) => commitCheckpoints([{ subtask, checkpointId }]),

@@ -102,6 +102,14 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
    * greater than `above` (default 0): a ledger that was lost must not give out epochs that the state already knows.
    */
   readonly claimEpoch: (previous: number | null, above?: number) => Effect.Effect<Claim, CommitterError | Fenced>
+  /**
+   * Supersedes every process of another job whose ledger is kept in the same place: the job that a savepoint was taken
+   * of. Gives what that ledger says, null if there is none. Fails with `Fenced`, and supersedes nobody, if this process is
+   * superseded itself.
+   */
+  readonly supersede: (
+    job: { readonly jobId: string; readonly uid: string }
+  ) => Effect.Effect<Claim | null, CommitterError | Fenced>
   /** Fails with `Fenced` if the epoch is no longer the newest. */
   readonly checkEpoch: Effect.Effect<void, CommitterError | Fenced>
   /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
@@ -182,6 +190,8 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
         const { maxTimestamp, publishedCheckpointId } = ledger
         return Effect.succeed({ epoch, publishedCheckpointId, maxTimestamp, ledger: new Map(ledger.committed) })
       }),
+    // A ledger in memory is of one job.
+    supersede: () => Effect.succeed(null),
     checkEpoch: asHolder(() => {}),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       asHolder(() => {

@@ -20,7 +20,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Claim, Commit, CommitterError, Fenced } from "./CheckpointCommitter.ts"
 import { CheckpointCommitter } from "./CheckpointCommitter.ts"
 import type { CheckpointConfig } from "./CheckpointConfig.ts"
@@ -130,6 +130,11 @@ export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator
   readonly begin: Effect.Effect<number>
   /** Asks for a checkpoint soon: the log has grown too large. */
   readonly requestCheckpoint: Effect.Effect<void>
+  /**
+   * Asks for a checkpoint that begins from now on, again if it is aborted, and waits until one is complete; where a stop
+   * was asked for, it is the last one. Null if the run ends before.
+   */
+  readonly takeCheckpoint: Effect.Effect<Manifest | null>
   /** A subtask has logged, durably, all that came before the barrier. */
   readonly acknowledge: (acknowledgement: Acknowledgement) => Effect.Effect<void>
   /** What a subtask is told, in order: a checkpoint is complete (send its rows), or was aborted. It fails when the run does. */
@@ -194,6 +199,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   const { claim, parallelism, restored } = options
   const config = resolve(options.config ?? {})
   const epoch = claim.epoch
+  const origin = restored?.restoredFrom === undefined ? {} : { restoredFrom: restored.restoredFrom }
 
   const triggers = yield* Queue.unbounded<number>()
   const wakeups = yield* Queue.sliding<void>(1)
@@ -212,6 +218,8 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   /** Triggered, and neither complete nor aborted. Ids ascend. */
   const inFlight = new Map<number, InFlight>()
   const outcomes = new Map<number, Deferred.Deferred<Outcome>>()
+  /** Who waits for a checkpoint with an id above this. */
+  const awaited = new Set<{ readonly above: number; readonly taken: Deferred.Deferred<Manifest | null> }>()
   const sealed = SealedSegments.make()
   const backPressured = new Set<number>()
   let lastId = Math.max(restored?.checkpointId ?? 0, claim.publishedCheckpointId, ...claim.ledger.values())
@@ -223,6 +231,11 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   let maxTimestamp = Math.max(claim.maxTimestamp, restored?.maxTimestamp ?? 0)
   const counts = { completed: 0, failed: 0, committedRows: 0 }
 
+  const giveUp = Effect.suspend(() =>
+    Effect.forEach(awaited, ({ taken }) => Deferred.succeed(taken, null), { discard: true })
+  )
+  yield* Scope.addFinalizer(scope, giveUp)
+
   /** Whatever ends a loop, a defect included, ends the run: a loop that is gone in silence would leave it hanging. */
   const failCause = (cause: Cause.Cause<CoordinatorError>) =>
     Effect.suspend(() => {
@@ -232,6 +245,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       return isNews ? Metric.update(Metrics.fenced, 1) : Effect.void
     }).pipe(
       Effect.andThen(Deferred.failCause(failure, cause)),
+      Effect.andThen(giveUp),
       Effect.andThen(Effect.forEach(notifications, (queue) => Queue.failCause(queue, cause), { discard: true }))
     )
   const failWith = (error: CoordinatorError) => failCause(Cause.fail(error))
@@ -268,6 +282,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       const { id: checkpointId } = checkpoint
       yield* failWith(new CheckpointsFailed({ checkpointId, failures: failuresInARow, detail, isRetryable }))
     }
+    if (awaited.size > 0) requested = true
     yield* Queue.offer(wakeups, undefined)
   })
 
@@ -330,7 +345,8 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       position: barrier.position,
       finished: barrier.finished,
       records: barrier.records,
-      pending
+      pending,
+      ...origin
     }
     const written = yield* Effect.result(options.completeCheckpoint(manifest))
     if (written._tag === "Failure") {
@@ -348,6 +364,9 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     yield* updateGauges
     for (const other of inFlight.values()) {
       if (other.id <= checkpoint.id) yield* settle(other, true)
+    }
+    for (const { above, taken } of awaited) {
+      if (checkpoint.id > above) yield* Deferred.succeed(taken, manifest)
     }
     yield* Queue.offer(completed, manifest)
     yield* Queue.offer(wakeups, undefined)
@@ -412,7 +431,10 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     position: restored?.position ?? null,
     finished: restored?.finished ?? false,
     records: restored?.records ?? 0,
-    pending: (restored?.pending ?? []).filter((handle) => handle.checkpointId > (claim.ledger.get(handle.subtask) ?? 0))
+    pending: (restored?.pending ?? []).filter((handle) =>
+      handle.checkpointId > (claim.ledger.get(handle.subtask) ?? 0)
+    ),
+    ...origin
   }
   let lastManifest = adopted
   if (options.config !== null) yield* options.completeCheckpoint(adopted)
@@ -426,6 +448,11 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   yield* forkLoop(commitLoop)
   if (options.config !== null) yield* triggerLoop.pipe(Effect.catchCause(failCause), Effect.forkIn(scope))
 
+  const requestCheckpoint = Effect.suspend(() => {
+    requested = true
+    return Queue.offer(wakeups, undefined)
+  })
+
   return CheckpointCoordinator.of({
     epoch,
     attempt: options.attempt,
@@ -435,9 +462,18 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     firstTimestamp: maxTimestamp + 1,
     triggers,
     begin,
-    requestCheckpoint: Effect.suspend(() => {
-      requested = true
-      return Queue.offer(wakeups, undefined)
+    requestCheckpoint,
+    takeCheckpoint: Effect.suspend(() => {
+      const isStopping = Deferred.isDoneUnsafe(stopRequested)
+      if (isStopping && inFlight.size === 0) return Effect.succeed(lastManifest)
+      const waiting = {
+        above: isStopping ? lastCompletedId : lastId,
+        taken: Deferred.makeUnsafe<Manifest | null>()
+      }
+      awaited.add(waiting)
+      return Effect.andThen(requestCheckpoint, Deferred.await(waiting.taken)).pipe(
+        Effect.ensuring(Effect.sync(() => awaited.delete(waiting)))
+      )
     }),
     acknowledge: Effect.fnUntraced(function*({ barrier, segment, subtask }) {
       // Kept even when its checkpoint was aborted meanwhile: it goes with the next one.

@@ -58,7 +58,9 @@ export const Manifest = Schema.Struct({
   /** Records read by the job up to here, over all its runs. */
   records: Schema.Int,
   /** Segments of this and earlier checkpoints whose rows were not yet known to be in Cassandra. */
-  pending: Schema.Array(SegmentHandle)
+  pending: Schema.Array(SegmentHandle),
+  /** Id of the savepoint that this state began with; not there for a state that began with nothing. */
+  restoredFrom: Schema.optionalKey(Schema.String)
 })
 
 /**

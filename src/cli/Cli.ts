@@ -26,6 +26,7 @@ import * as Options from "./options.ts"
 import { repair } from "./repair.ts"
 import { replayDeadLetters } from "./replay.ts"
 import { describeDefect } from "./report.ts"
+import { savepoint } from "./savepoint.ts"
 import { schema } from "./schema.ts"
 import * as Signals from "./Signals.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
@@ -38,7 +39,19 @@ import { version } from "./version.ts"
  */
 export const command = Command.make("effect-cassandra").pipe(
   Command.withDescription("Exactly-once streams into Cassandra"),
-  Command.withSubcommands([load, check, verify, inspect, exportRows, commit, skip, repair, replayDeadLetters, schema])
+  Command.withSubcommands([
+    load,
+    check,
+    verify,
+    inspect,
+    exportRows,
+    savepoint,
+    commit,
+    skip,
+    repair,
+    replayDeadLetters,
+    schema
+  ])
 )
 
 /** The flags, begun anew where a group begins. */

@@ -53,6 +53,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
   const input = yield* make("input", Checks.input(options, { malformed: setAside === null ? "fail" : "reject" }))
   yield* make("disk", Checks.disk(options))
   yield* make("state", Checks.writable(options))
+  if (options.fromSavepoint !== undefined) yield* make("savepoint", Checks.savepoint(options))
   yield* Effect.scoped(Effect.gen(function*() {
     const connected = configured === null ? null : yield* make("cluster", Checks.cluster(configured.value.session))
     const rest = ["clock", "statement", "replication", "ledger"]

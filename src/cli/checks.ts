@@ -14,6 +14,7 @@ import type { Session } from "../cassandra/CassandraSession.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
 import type { FileOptions } from "../source/FileInput.ts"
+import * as Savepoint from "../state/Savepoint.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
@@ -116,6 +117,23 @@ export const disk = Effect.fnUntraced(function*(options: LoadOptions) {
         `Cassandra is away: make room, or lower --pending-bytes`
       ]
       : []
+  )
+})
+
+/**
+ * A savepoint to begin from: all of it is read. Null if none is asked for.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const savepoint = Effect.fnUntraced(function*({ fromSavepoint }: Pick<LoadOptions, "fromSavepoint">) {
+  if (fromSavepoint === undefined) return good(null, "no savepoint to begin from")
+  const found = yield* Savepoint.open(fromSavepoint)
+  const { checkpointId, jobId, records, uid } = found.checkpoint
+  return good(
+    found,
+    `savepoint ${fromSavepoint}: checkpoint ${checkpointId} of job ${jobId} (uid ${uid}), ` +
+      `${counted(records, "record")} read, whole`
   )
 })
 

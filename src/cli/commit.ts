@@ -42,7 +42,7 @@ const decide = Effect.fnUntraced(function*<E, R>(
 ) {
   const line = yield* StatusLine
   const { checkpoint } = options
-  const state = yield* State.find(options)
+  const state = yield* State.changeable(options)
   const { jobId, uid } = state
   const newest = state.checkpoints[0]
   if (newest !== undefined && Result.isFailure(newest.manifest)) return yield* newest.manifest.failure

@@ -130,7 +130,13 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
   return [
     ["job", `${state.jobId} (uid ${state.uid})`],
-    ["state", `${state.directory}, held by ${State.describeOwner(state)}`],
+    state.savepoint === null
+      ? ["state", `${state.directory}, held by ${State.describeOwner(state)}`]
+      : [
+        "savepoint",
+        `${state.directory}, taken ${time(state.savepoint.takenAt)}` +
+        (state.savepoint.ledger === null ? "" : `, when the ledger was ${state.savepoint.ledger}`)
+      ],
     [
       "checkpoint",
       newest === null ? "none" : `${newest.checkpointId} of epoch ${newest.epoch}, ` +
@@ -234,6 +240,7 @@ const toJson = (found: Found): string => {
     jobId: state.jobId,
     uid: state.uid,
     directory: state.directory,
+    savepoint: state.savepoint,
     owner: state.owner,
     checkpoints: state.checkpoints.map(({ checkpointId, epoch, manifest, name }) =>
       Result.isFailure(manifest)
@@ -296,7 +303,7 @@ export const inspect = Command.make(
     },
     {
       command: "effect-cassandra inspect --state /backup/flights-sink --verify --json",
-      description: "Whether a copy of a state directory is whole, offline"
+      description: "Whether a copy of a state directory, or a savepoint, is whole, offline"
     }
   ])
 )

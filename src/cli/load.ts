@@ -18,6 +18,7 @@ import { JobHealth } from "../observability/JobHealth.ts"
 import * as DeadLetterFile from "../sink/DeadLetterFile.ts"
 import { DeadLetters } from "../sink/DeadLetters.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
+import * as Savepoint from "../state/Savepoint.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as Checks from "./checks.ts"
 import { dryRun } from "./dryRun.ts"
@@ -29,17 +30,21 @@ import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { pace, recordsPerChunk } from "./pace.ts"
 import * as Progress from "./Progress.ts"
-import { Exit, report } from "./report.ts"
+import { Exit, printable, report } from "./report.ts"
+import { describe as describeSavepoint } from "./savepoint.ts"
 import * as Settings from "./settings.ts"
 import { Signals } from "./Signals.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 /** Rows that earlier runs logged, and that the ledger does not know to be in. */
-const pendingRows = Effect.gen(function*() {
+const pendingRows = Effect.fnUntraced(function*(fromSavepoint: Savepoint.Savepoint | null) {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
+  const own = yield* backend.latestCheckpoint
+  // Those of a savepoint are logged anew, and sent in any case.
+  if (own === null) return fromSavepoint?.checkpoint.pending.reduce((sum, handle) => sum + handle.rows, 0) ?? 0
   let rows = 0
-  for (const { checkpointId, rows: ofSegment, subtask } of (yield* backend.latestCheckpoint)?.pending ?? []) {
+  for (const { checkpointId, rows: ofSegment, subtask } of own.pending) {
     if (!(yield* committer.isCheckpointCommitted(subtask, checkpointId))) rows += ofSegment
   }
   return rows
@@ -70,6 +75,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   }))
   const source = maxRowsPerSecond === undefined ? input.source : pace(input.source, maxRowsPerSecond)
   yield* known(Checks.disk(options))
+  const fromSavepoint = yield* known(Checks.savepoint(options))
   const directory = Settings.stateDirectory(options)
   const backend = yield* FileStateBackend.make({
     directory,
@@ -104,7 +110,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     )
     return letters === null ? provided : Effect.provideService(provided, DeadLetters, letters)
   }
-  const pendingBefore = yield* services(pendingRows)
+  const pendingBefore = yield* services(pendingRows(fromSavepoint))
   const handle = yield* services(Job.start({
     source,
     sink: {
@@ -126,7 +132,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
       tolerableFailures: options.tolerableFailures,
       commitRetry: retry
     },
-    restart
+    restart,
+    fromSavepoint: fromSavepoint ?? undefined
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
@@ -134,7 +141,11 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
-const untilEnd = Effect.fnUntraced(function*<E>(handle: JobHandle<E>, stopTimeout: Duration.Duration) {
+const untilEnd = Effect.fnUntraced(function*<E>(
+  handle: JobHandle<E>,
+  options: Pick<LoadOptions, "job" | "uid" | "state" | "stopTimeout" | "savepointOnStop">
+) {
+  const { savepointOnStop, stopTimeout } = options
   const line = yield* StatusLine
   const signals = yield* Signals
   const stopping = Effect.gen(function*() {
@@ -148,7 +159,10 @@ const untilEnd = Effect.fnUntraced(function*<E>(handle: JobHandle<E>, stopTimeou
         `the last checkpoint was not committed within ${Duration.format(stopTimeout)}`
       )
     )
-    const detail = `${why}. What was checkpointed is kept.`
+    const detail = `${why}. What was checkpointed is kept.` + (savepointOnStop === undefined
+      ? ""
+      : ` No savepoint was taken; this takes one of it: effect-cassandra savepoint --state ` +
+        `${Settings.stateDirectory(options)} --to ${savepointOnStop}`)
     yield* signals.hurry(detail)
     return yield* new Interrupted({ detail })
   })
@@ -156,7 +170,7 @@ const untilEnd = Effect.fnUntraced(function*<E>(handle: JobHandle<E>, stopTimeou
 })
 
 /** The keys a script counts on come first, in this order. */
-const toJson = (summary: JobSummary): string => {
+const toJson = (summary: JobSummary, savepoint: Savepoint.Savepoint | null): string => {
   const {
     checkpoints,
     committed,
@@ -181,7 +195,8 @@ const toJson = (summary: JobSummary): string => {
     jobId,
     epoch,
     outcome,
-    uid
+    uid,
+    ...(savepoint === null ? {} : { savepoint: savepoint.describe })
   })
 }
 
@@ -215,6 +230,7 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   const malformed = (yield* Settings.setAside(options)) === null ? "fail" : "reject"
   const input = yield* known(Checks.input(options, { malformed }))
   yield* known(Checks.disk(options))
+  yield* known(Checks.savepoint(options))
   yield* known(Checks.writable(options))
   const cluster = yield* known(Checks.cluster(sessionOptions))
   yield* known(Checks.clock(cluster))
@@ -246,13 +262,16 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
       pendingBefore,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
-    const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options.stopTimeout)))
-    return { describe, letters, summary }
+    const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options)))
+    const target = (yield* signals.isStopping) ? options.savepointOnStop : undefined
+    const savepoint = target === undefined ? null : yield* handle.savepoint(Savepoint.writeTo(target))
+    return { describe, letters, summary, savepoint }
   }))
-  const { describe, letters, summary } = yield* observe(options, loading)
+  const { describe, letters, savepoint, summary } = yield* observe(options, loading)
   line.print(toText(summary, describe))
   if (summary.deadLetters > 0) line.print(setAsideText(summary, letters!, options.replay !== undefined))
-  if (options.json) yield* Console.log(toJson(summary))
+  if (savepoint !== null) line.print(printable(`savepoint: ${describeSavepoint(savepoint)}, in ${savepoint.describe}`))
+  if (options.json) yield* Console.log(toJson(summary, savepoint))
   if (summary.outcome === "finished" && summary.deadLetters > 0) {
     return yield* new Exit({ code: exitCodes.completedWithErrors })
   }
@@ -301,6 +320,10 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
       command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\
     --query "UPDATE zips SET city = :city WHERE zip = :zip_code" >summary.json`,
       description: "CSV with a header, markers by name, the summary for a script"
+    },
+    {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights_2 --from-savepoint PATH",
+      description: "Go on from a savepoint, under another name and maybe on another machine"
     },
     {
       command: `effect-cassandra load big.ndjson --job big --parallelism 4 --checkpoint-interval "5 seconds" \\

@@ -166,6 +166,12 @@ export const load = {
     "Where the log and the checkpoints are kept (default: .effect-cassandra/<job>-<uid>)"
   ),
   takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
+  fromSavepoint: Flag.optional(
+    "from-savepoint",
+    Flag.text("directory"),
+    "A savepoint, also of another job, to begin from where there is no state yet; run again, the same command goes on " +
+      "(default: the job's own state, else the beginning of the input)"
+  ),
 
   dryRun: Flag.toggle(
     "dry-run",
@@ -338,6 +344,11 @@ export const load = {
     Flag.duration(),
     "60 seconds",
     "How long Ctrl-C waits for the last checkpoint"
+  ),
+  savepointOnStop: Flag.optional(
+    "savepoint-on-stop",
+    Flag.text("directory"),
+    "When Ctrl-C or SIGTERM has ended the load, take a savepoint into this directory (default: none is taken)"
   ),
 
   metricsPort: Flag.optional(

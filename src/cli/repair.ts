@@ -62,7 +62,7 @@ const describe = (
 const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   const line = yield* StatusLine
   const print = (text: string) => line.print(printable(text))
-  const state = yield* State.find(options)
+  const state = yield* State.changeable(options)
   const { jobId, uid } = state
   const session = yield* State.ledgerSession(options)
   const ledger = yield* State.readLedger(session, state, options)
@@ -94,7 +94,7 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
   const claim = yield* Effect.provideService(ManualRepair.claim(state), CheckpointCommitter, committer)
   // Under the claim nobody else completes anything; what was done until then is seen now.
-  const now = yield* State.find(options)
+  const now = yield* State.changeable(options)
   const plan = yield* settle(yield* StateRepair.plan(now, claim.ledger))
   if (plan === null) return
   const words = describe(plan, now)

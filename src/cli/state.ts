@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
+import { StateUnusable } from "../state/WalError.ts"
 import { CheckFailed } from "./checks.ts"
 import { exitCodes } from "./exitCode.ts"
 import { Exit, printable } from "./report.ts"
@@ -18,7 +19,7 @@ import type { ChangeOptions, JobOptions, LedgerOptions } from "./stateOptions.ts
 import { StatusLine } from "./StatusLine.ts"
 
 /**
- * The state directory as it lies there. That there is none is a failure.
+ * The state directory, or savepoint, as it lies there. That there is none is a failure.
  *
  * @category constructors
  * @since 0.1.0
@@ -39,6 +40,24 @@ export const find = Effect.fnUntraced(function*({ job, state, uid }: JobOptions)
     `There is no state of a job in ${directory}: it has no job.json. Give the directory with --state, as it ` +
     `was given to load`
   return yield* new CheckFailed({ detail })
+})
+
+/**
+ * The state directory of a job. A savepoint is refused: it stays what it is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const changeable = Effect.fnUntraced(function*(options: JobOptions) {
+  const state = yield* find(options)
+  if (state.savepoint === null) return state
+  return yield* new StateUnusable({
+    path: state.directory,
+    reason: "is-savepoint",
+    detail:
+      `${state.directory} is a savepoint, and stays what it is. Copy it with any tool, look at it with inspect and ` +
+      `export, and restore it with load --from-savepoint ${state.directory}; give --state a job's own directory`
+  })
 })
 
 /**

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
 import * as Flag from "./flag.ts"
 import * as Options from "./options.ts"
@@ -135,3 +136,51 @@ export const repair = { ...job, ...change, ...ledger } satisfies Command.Command
  * @since 0.1.0
  */
 export type RepairOptions = Command.Command.Config.Infer<typeof repair>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const savepoint = {
+  ...job,
+  to: Flag.optional("to", Flag.text("directory"), "Where the savepoint's own directory is made (required)"),
+  ...ledger,
+  json: Flag.toggle("json", "Print what was taken as one line of JSON on stdout, not only its path")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type SavepointOptions = Command.Command.Config.Infer<typeof savepoint>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const list = {
+  directory: Argument.String("directory").pipe(Argument.withDescription("What was given as --to; or one savepoint")),
+  verify: Flag.toggle("verify", "Read every byte of each, and check it"),
+  json: Flag.toggle("json", "Print all of it as one line of JSON on stdout")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ListOptions = Command.Command.Config.Infer<typeof list>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const remove = {
+  savepoint: Argument.String("savepoint").pipe(Argument.withDescription("Its directory, as savepoint list names it")),
+  yes: Flag.toggle("yes", "Do it; without this, only say what would be deleted")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type DeleteOptions = Command.Command.Config.Infer<typeof remove>

@@ -27,7 +27,7 @@ import * as Stream from "effect/Stream"
 import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import * as Barriers from "../checkpoint/Barriers.ts"
 import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
-import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import * as CheckpointMetrics from "../checkpoint/CheckpointMetrics.ts"
@@ -38,12 +38,15 @@ import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
 import { DeadLetters } from "../sink/DeadLetters.ts"
 import { deal } from "../sink/Dealer.ts"
 import * as Recovery from "../sink/Recovery.ts"
+import * as RestoreSavepoint from "../sink/RestoreSavepoint.ts"
 import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts"
 import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
 import { sizeOf } from "../source/Source.ts"
+import type { Savepoint, Snapshot } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import { StateUnusable } from "../state/WalError.ts"
 import type { JobState } from "./JobMetrics.ts"
 import * as Metrics from "./JobMetrics.ts"
 
@@ -69,6 +72,12 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
   readonly checkpoint?: CheckpointConfig | null | undefined
   /** What to do when a run fails in a way that trying again may mend. Default `RestartStrategy.exponentialDelay()`. */
   readonly restart?: RestartStrategy.RestartStrategy | undefined
+  /**
+   * Where a job without a state begins: `Savepoint.open`, of this or another job. One whose state was made from the same
+   * savepoint goes on where it is, so that the same program can be run again; any other state is refused. Default: none,
+   * the job begins with its own state, or with the beginning of the source.
+   */
+  readonly fromSavepoint?: Savepoint | undefined
 }
 
 /**
@@ -152,6 +161,13 @@ export interface JobHandle<E> {
   readonly result: Effect.Effect<JobSummary, E>
   /** Ends the job with a last checkpoint that is committed. It can be run again and goes on from there. */
   readonly stop: Effect.Effect<void>
+  /**
+   * Gives a checkpoint to `write`, such as `Savepoint.writeTo(directory)`: a new one while the job runs, which goes on
+   * meanwhile; the last one when it has ended, or waits to start again.
+   */
+  readonly savepoint: <A, E2, R>(
+    write: (snapshot: Snapshot) => Effect.Effect<A, E2, R>
+  ) => Effect.Effect<A, E | E2 | JobError, R>
   readonly progress: Effect.Effect<JobProgress>
   readonly status: Effect.Effect<JobStatus>
 }
@@ -176,7 +192,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   R | R2 | CassandraSession | CheckpointCommitter | StateBackend | Scope.Scope
 > {
   const backend = yield* StateBackend
-  const { source } = options
+  const committer = yield* CheckpointCommitter
+  const { fromSavepoint, source } = options
   const parallelism = Math.max(1, Math.trunc(options.parallelism ?? 1))
   const startedAt = yield* Clock.currentTimeMillis
   const stopRequested = yield* Deferred.make<void>()
@@ -327,6 +344,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   yield* Effect.addFinalizer(() => Deferred.interrupt(done))
   yield* enter("starting")
   yield* Effect.gen(function*() {
+    if (fromSavepoint !== undefined) {
+      // As below: a statement that is refused disturbs no running process.
+      yield* Effect.scoped(Sink.open({ input: source.describe, locate: source.locate, ...options.sink }))
+      epoch = yield* RestoreSavepoint.restore(fromSavepoint)
+    }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
       const letters = yield* Effect.serviceOption(DeadLetters)
@@ -355,8 +377,47 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     Effect.forkScoped
   )
 
+  /** Of the job as it is: while it runs, a new checkpoint; once it has ended, or between two attempts, the last one. */
+  const checkpointNow = Effect.suspend((): Effect.Effect<Manifest | null, E | E2 | JobError> => {
+    const running = coordinator
+    if (running === null) return backend.latestCheckpoint
+    return Effect.flatMap(
+      running.takeCheckpoint,
+      (taken) => taken === null ? backend.latestCheckpoint : Effect.succeed(taken)
+    )
+  })
+
+  /** What a superseded process has is none of the job's. A ledger that can't be asked must not stand in the way. */
+  const stillOwned = Effect.suspend(() => epoch === null ? Effect.void : committer.checkEpoch).pipe(
+    Effect.catchTag(
+      "CommitterError",
+      (error) =>
+        Effect.logWarning(
+          `The savepoint is taken without knowing whether the job is still this process's: ${error.message}`
+        )
+    )
+  )
+
+  const snapshot = Effect.flatMap(checkpointNow, (checkpoint) =>
+    checkpoint === null
+      ? Effect.fail(
+        new StateUnusable({
+          path: backend.describe,
+          reason: "no-savepoint",
+          detail: `Job '${backend.jobId}' has no completed checkpoint yet, so there is nothing to make a savepoint of`
+        })
+      )
+      : Effect.succeed<Snapshot>({
+        checkpoint,
+        ledger: committer.describe,
+        openSegment: backend.openSegment,
+        isCommitted: ({ checkpointId, subtask }) => committer.isCheckpointCommitted(subtask, checkpointId),
+        stillOwned
+      }))
+
   return {
     result: Deferred.await(done),
+    savepoint: (write) => Effect.flatMap(snapshot, write),
     stop: Effect.asVoid(Deferred.succeed(stopRequested, undefined)),
     status: Effect.gen(function*() {
       const now = coordinator === null ? null : yield* coordinator.status

@@ -34,8 +34,13 @@ export interface RecoveryOptions {
   readonly config: CheckpointConfig | null
 }
 
-/** A claim is repeated for as long as a short outage lasts; a longer one is told to the user at once. */
-const claimRetry = Retry.exponential("30 seconds")
+/**
+ * A claim is repeated for as long as a short outage lasts; a longer one is told to the user at once.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const claimRetry = Retry.exponential("30 seconds")
 
 /**
  * The epoch is claimed before the manifest is read: what a superseded process did until then is seen, and what it does

@@ -19,6 +19,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Process from "node:process"
 import { ioError } from "./internal/files.ts"
+import { metadataName } from "./Savepoint.ts"
 import { StateUnusable } from "./WalError.ts"
 import type { StateIoError, WalError } from "./WalError.ts"
 
@@ -100,11 +101,10 @@ const lockNumber = (name: string): number => {
   return match ? Number(match[1]) : 0
 }
 
+const highestOf = (names: ReadonlyArray<string>): number => names.reduce((n, name) => Math.max(n, lockNumber(name)), 0)
+
 const highestLock = (fs: FileSystem.FileSystem, directory: string): Effect.Effect<number, StateIoError> =>
-  Effect.map(
-    ioError("list", directory)(fs.readDirectory(directory)),
-    (names) => names.reduce((n, name) => Math.max(n, lockNumber(name)), 0)
-  )
+  Effect.map(ioError("list", directory)(fs.readDirectory(directory)), highestOf)
 
 const readLock = (fs: FileSystem.FileSystem, path: string) =>
   Effect.map(Effect.option(fs.readFileString(path)), Option.flatMap(decodeLock))
@@ -140,7 +140,7 @@ export const holder = Effect.fnUntraced(function*(
 
 /**
  * Holds `directory` (which must exist) until the Scope closes. `takeOver` ignores a living holder on purpose: it will
- * be fenced by the epoch at its next commit.
+ * be fenced by the epoch at its next commit. A savepoint is refused: it must stay what it is, so nobody works in one.
  *
  * @category resource management
  * @since 0.1.0
@@ -163,7 +163,17 @@ export const acquire = Effect.fnUntraced(function*(
         `. Only one process may work on a job: wait for it or stop it, or use another --job with its own --state.`
     })
 
-  const before = yield* highest
+  const names = yield* ioError("list", directory)(fs.readDirectory(directory))
+  if (names.includes(metadataName)) {
+    return yield* new StateUnusable({
+      path: `${directory}/${metadataName}`,
+      reason: "is-savepoint",
+      detail:
+        `${directory} is a savepoint, and no job works in one: restore it into a state directory of the job, with ` +
+        `--from-savepoint ${directory}.`
+    })
+  }
+  const before = highestOf(names)
   if (before > 0 && !takeOver) {
     let holder = yield* read(before)
     // An unreadable lock may be one that is being written at this moment.

@@ -1,6 +1,6 @@
 /**
- * A state directory as it lies there, for people who look at it: nothing is locked, claimed or changed, and a job may
- * be at work in it. What vanishes meanwhile was removed for something newer.
+ * A state directory as it lies there, or a savepoint, for people who look at it: nothing is locked, claimed or changed, and
+ * a job may be at work in it. What vanishes meanwhile was removed for something newer.
  *
  * @since 0.1.0
  */
@@ -19,6 +19,7 @@ import { listManifests, readManifest } from "./internal/manifestReader.ts"
 import { openSegment } from "./internal/segmentReader.ts"
 import { scanSegment } from "./internal/segmentScan.ts"
 import * as RowFrame from "./RowFrame.ts"
+import * as Savepoint from "./Savepoint.ts"
 import type { OpenSegment } from "./StateBackend.ts"
 import type { StateCorrupt, StateIoError, StateUnusable, WalError } from "./WalError.ts"
 
@@ -41,6 +42,8 @@ export interface FoundCheckpoint extends ManifestName {
  */
 export interface StateDirectory extends JobNames {
   readonly directory: string
+  /** Null for the directory that a job works in. */
+  readonly savepoint: { readonly id: string; readonly takenAt: number; readonly ledger: string | null } | null
   readonly owner: Holder | null
   /** The completed checkpoints that are kept, newest first. */
   readonly checkpoints: ReadonlyArray<FoundCheckpoint>
@@ -93,7 +96,10 @@ export const look = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   const directory = path.length > 1 ? path.replace(/\/+$/, "") : path
   const names = yield* readJobFile(fs, directory)
-  if (names === null) return null
+  if (names === null) {
+    const metadata = `${directory}/${Savepoint.metadataName}`
+    return (yield* ioError("look at", metadata)(fs.exists(metadata))) ? yield* lookAtSavepoint(directory, job) : null
+  }
   yield* sameJob(directory, names, job)
   const inCheckpoints = `${directory}/checkpoints`
   const checkpoints = yield* Effect.gen(function*() {
@@ -105,14 +111,43 @@ export const look = Effect.fnUntraced(function*(
     return found
     // One that was removed between listing and reading has made room for a newer one.
   }).pipe(Effect.retry({ times: 20, while: isGone }))
+  const files = yield* sizes(fs, `${directory}/segments`)
+  const owner = yield* DirectoryLock.holder(directory)
+  return { ...names, directory, savepoint: null, owner, checkpoints, files }
+})
+
+const sizes = Effect.fnUntraced(function*(
+  fs: FileSystem.FileSystem,
+  inSegments: string
+): Effect.fn.Return<ReadonlyMap<string, number>, StateIoError> {
   const files = new Map<string, number>()
-  const inSegments = `${directory}/segments`
   for (const name of yield* orIfGone(ioError("list", inSegments)(fs.readDirectory(inSegments)), [])) {
     const file = `${inSegments}/${name}`
     const size = yield* orIfGone(Effect.map(ioError("look at", file)(fs.stat(file)), (info) => Number(info.size)), null)
     if (size !== null) files.set(name, size)
   }
-  return { ...names, directory, owner: yield* DirectoryLock.holder(directory), checkpoints, files }
+  return files
+})
+
+/** A savepoint has one checkpoint; its segments lie as in a state directory. */
+const lookAtSavepoint = Effect.fnUntraced(function*(
+  directory: string,
+  job: Partial<JobNames>
+): Effect.fn.Return<StateDirectory, WalError, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const { checkpoint, id, ledger, takenAt } = yield* Savepoint.read(directory)
+  const { checkpointId, epoch, jobId, uid } = checkpoint
+  yield* sameJob(directory, { jobId, uid }, job)
+  const name = Savepoint.metadataName
+  return {
+    jobId,
+    uid,
+    directory,
+    savepoint: { id, takenAt, ledger },
+    owner: null,
+    checkpoints: [{ name, epoch, checkpointId, path: `${directory}/${name}`, manifest: Result.succeed(checkpoint) }],
+    files: yield* sizes(fs, `${directory}/segments`)
+  }
 })
 
 /**

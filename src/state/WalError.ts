@@ -45,14 +45,16 @@ export class StateCorrupt extends Schema.TaggedError<StateCorrupt>("effect-cassa
   /** Byte offset of the first frame that fails its check. */
   offset: Schema.Number,
   checkpointId: Schema.NullOr(Schema.Number),
-  detail: Schema.String
+  detail: Schema.String,
+  /** What to do about it, where it is not what helps for a state directory. */
+  advice: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
     const checkpoint = this.checkpointId === null ? "" : ` of checkpoint ${this.checkpointId}`
-    return `${this.path}${checkpoint} is corrupt at byte ${this.offset}: ${this.detail}. Nothing was skipped and ` +
-      `nothing was deleted. Restore the file from a copy; if there is none, effect-cassandra repair says what can be ` +
-      `done, or move the state directory away and load the input again from its beginning (the same rows are written ` +
-      `again, with newer timestamps).`
+    return `${this.path}${checkpoint} is corrupt at byte ${this.offset}: ${this.detail}. ` + (this.advice ??
+      `Nothing was skipped and nothing was deleted. Restore the file from a copy; if there is none, effect-cassandra ` +
+        `repair says what can be done, or move the state directory away and load the input again from its beginning ` +
+        `(the same rows are written again, with newer timestamps).`)
   }
   get isRetryable(): boolean {
     return false
@@ -60,7 +62,8 @@ export class StateCorrupt extends Schema.TaggedError<StateCorrupt>("effect-cassa
 }
 
 /**
- * The state belongs to another job, or another process works on it, or it was written by a newer version.
+ * The state belongs to another job, or another process works on it, or it was written by a newer version; or there is one
+ * where a savepoint shall be restored, or none where one is needed.
  *
  * @category errors
  * @since 0.1.0
@@ -69,7 +72,7 @@ export class StateUnusable extends Schema.TaggedError<StateUnusable>("effect-cas
   "StateUnusable",
   {
     path: Schema.String,
-    reason: Schema.Literals(["locked", "other-job", "other-version"]),
+    reason: Schema.Literals(["locked", "other-job", "other-version", "not-empty", "no-savepoint", "is-savepoint"]),
     detail: Schema.String
   }
 ) {

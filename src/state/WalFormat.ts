@@ -29,6 +29,9 @@
  *     16      4     CRC of the JSON
  *     20      m     JSON, UTF-8: Manifest. The file ends here.
  *
+ * Savepoint (`_metadata` beside a `segments/` of its own, see Savepoint), written like a manifest, after its segments: the
+ * same with magic "ECWALSAV" and the JSON of a SavepointFile.
+ *
  * `job.json` names the job: {"format":1,"jobId":"...","uid":"..."}. `lock.<n>` is told in DirectoryLock.
  *
  * @since 0.1.0
@@ -118,12 +121,16 @@ export type SegmentHeader = typeof SegmentHeader.Type
  * @category models
  * @since 0.1.0
  */
-export type Kind = "segment" | "manifest"
+export type Kind = "segment" | "manifest" | "savepoint"
 
-const magic: { readonly [kind in Kind]: string } = { segment: "ECWALSEG", manifest: "ECWALCHK" }
+const magic: { readonly [kind in Kind]: string } = {
+  segment: "ECWALSEG",
+  manifest: "ECWALCHK",
+  savepoint: "ECWALSAV"
+}
 
 /**
- * The preamble and its JSON as the bytes of a file's beginning (all of it, for a manifest).
+ * The preamble and its JSON as the bytes of a file's beginning (all of it, for a manifest or a savepoint).
  *
  * @category combinators
  * @since 0.1.0

@@ -105,7 +105,55 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
       })))
   })
 
+  describe("another job's epoch", () => {
+    it.effect("is claimed, and tells what that job has published; its process records nothing any more", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const [jobId, oldId] = [fresh("j"), fresh("j")]
+        const [committer, old] = [yield* open(jobId), yield* open(oldId)]
+        yield* committer.claimEpoch(null)
+        assert.isNull(yield* committer.supersede({ jobId: oldId, uid: "sink" }), "it has claimed nothing yet")
+        assert.isNull(yield* committer.supersede({ jobId: fresh("never"), uid: "sink" }), "it has no table")
+        assert.isNull(yield* committer.supersede({ jobId: "No Name of a Table", uid: "sink" }))
+        yield* old.claimEpoch(null)
+        yield* old.publishCheckpoint(7, 700)
+        yield* old.commitCheckpoint(1, 6)
+        const claim = yield* committer.supersede({ jobId: oldId, uid: "sink" })
+        assert.deepStrictEqual(claim, {
+          epoch: 2,
+          publishedCheckpointId: 7,
+          maxTimestamp: 700,
+          ledger: new Map([[1, 6]])
+        })
+        assert.strictEqual((yield* Effect.flip(old.commitCheckpoint(1, 7)))._tag, "Fenced")
+        yield* committer.commitCheckpoint(0, 1)
+      })))
+
+    it.effect("is left alone by a process that is superseded itself", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const [jobId, oldId] = [fresh("j"), fresh("j")]
+        const [zombie, old] = [yield* open(jobId), yield* open(oldId)]
+        yield* old.claimEpoch(null)
+        yield* zombie.claimEpoch(null)
+        yield* (yield* open(jobId)).claimEpoch(null)
+        const error = yield* Effect.flip(zombie.supersede({ jobId: oldId, uid: "sink" }))
+        assert.strictEqual(error._tag, "Fenced")
+        yield* old.commitCheckpoint(0, 1)
+      })))
+  })
+
   describe("the epoch", () => {
+    it.effect("what a process has read of its successor's rows is not taken for its own", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const jobId = fresh("j")
+        const [zombie, successor] = [yield* open(jobId), yield* open(jobId)]
+        yield* zombie.claimEpoch(null)
+        yield* successor.claimEpoch(null)
+        yield* successor.publishCheckpoint(9, 900)
+        assert.strictEqual((yield* Effect.flip(zombie.checkEpoch))._tag, "Fenced")
+        // As high already, and yet not published by this one: its rows must not be sent.
+        assert.strictEqual((yield* Effect.flip(zombie.publishCheckpoint(8, 800)))._tag, "Fenced")
+      })))
+
     it.effect("a later claim supersedes: nothing of the earlier process is recorded any more", () =>
       Effect.scoped(Effect.gen(function*() {
         const jobId = fresh("j")

@@ -87,11 +87,17 @@ const pages = [
 const verbs = new Map<string, ReadonlyArray<Group>>()
 
 beforeAll(async () => {
-  const listed = /^SUBCOMMANDS\n((?: {2}.*\n?)+)/m.exec(await help())?.[1] ?? ""
-  for (const [, verb] of listed.matchAll(/^ {2}([\w-]+)/gm)) {
-    verbs.set(verb!, groupsOf(await help(verb!)))
-    assert.isAbove(verbs.get(verb!)!.length, 0, verb)
+  const addAll = async (text: string, ...above: ReadonlyArray<string>): Promise<void> => {
+    const listed = /^SUBCOMMANDS\n((?: {2}.*\n?)+)/m.exec(text)?.[1] ?? ""
+    for (const [, name] of listed.matchAll(/^ {2}([\w-]+)/gm)) {
+      const own = await help(...above, name!)
+      const verb = [...above, name!].join(" ")
+      verbs.set(verb, groupsOf(own))
+      assert.isAbove(verbs.get(verb)!.length, 0, verb)
+      await addAll(own, ...above, name!)
+    }
   }
+  await addAll(await help())
   assert.containsAllKeys(verbs, ["load", "verify", "inspect"])
 })
 
@@ -102,13 +108,15 @@ describe("commands that the documents show", () => {
 
   for (const { command, name } of shown) {
     it(`${name}: ${command}`, () => {
-      const [, verb, rest] = /^(\S+)(.*)$/.exec(command)!
+      const two = /^\S+ \S+/.exec(command)?.[0] ?? ""
+      const verb = verbs.has(two) ? two : /^\S+/.exec(command)![0]
+      const rest = command.slice(verb.length)
       const groups = verbs.get(verb!)
       if (groups === undefined) return assert.match(command, /^(?:<verb> --help|--completions \w+)$/)
       const usages = groups.flatMap(({ flags }) => flags.map(({ usage }) => usage)).join("\n")
       const known = new Set([...usages.matchAll(/(?:^|, )(--?[\w-]+)/gm)].map(([, flag]) => flag!))
       // What stands in quotes is no flag.
-      for (const [, flag] of rest!.replace(/"[^"]*"/g, "").matchAll(/\s(--?[a-z][\w-]*)/g)) {
+      for (const [, flag] of rest.replace(/"[^"]*"/g, "").matchAll(/\s(--?[a-z][\w-]*)/g)) {
         assert.isTrue(known.has(flag!) || flag === "--help" || flag === "--log-level", `${verb} has no ${flag}`)
       }
     })

@@ -73,7 +73,8 @@ const programOf = (
     readBufferBytes: 1_048_576,
     requestsInFlightMax: 4,
     isRouted: seed % 3 === 0,
-    endPause: 0
+    endPause: 0,
+    savepoints: null
   }
 }
 

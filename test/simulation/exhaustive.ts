@@ -70,7 +70,8 @@ const job = (checkpoints: number, hasBad: boolean, runs: ReadonlyArray<Run>): Pr
   requestsInFlightMax: 2,
   isImpatient: true,
   isRouted: false,
-  endPause: 0
+  endPause: 0,
+  savepoints: null
 })
 
 type Deviation = (run: Run) => Run

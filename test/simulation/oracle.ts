@@ -3,7 +3,8 @@
  * files. It knows the program and nothing of how the library works, but for the ledger's table and the files' names.
  *
  * A *lineage* is what one state directory leads to: a machine that starts with an empty disk begins a new one, and loads
- * the input again with newer timestamps. Within a lineage a record has one timestamp for ever.
+ * the input again with newer timestamps. Within a lineage a record has one timestamp for ever. A machine that starts with
+ * a savepoint begins a lineage as well, and the records that the savepoint covers keep the timestamps of its own.
  */
 import type { Manifest } from "../../src/checkpoint/Manifest.ts"
 import { newestFirst } from "../../src/checkpoint/Manifest.ts"
@@ -16,7 +17,7 @@ export const table = "sim.t"
 /** `rank` falls as `seq` grows: of two rows with one timestamp neither wins, as the greater value of each cell does. */
 export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
 export const update = `UPDATE ${table} SET rank = ?, seq = ? WHERE id = ?`
-export const ledgerTable = "flink_auxiliary.checkpoints_job"
+export const ledgerTable = (jobId: string): string => `flink_auxiliary.checkpoints_${jobId}`
 export const directory = "/data/jobs/state"
 export const lettersPath = "/data/jobs/letters.ndjson"
 
@@ -30,8 +31,10 @@ interface Lineage {
 }
 
 export class Oracle {
-  /** By row of the ledger. */
-  readonly ledger = new Map<number, bigint>()
+  /** By job and row of its ledger. */
+  private readonly ledgers = new Map<string, Map<number, bigint>>()
+  /** Where the records up to one come from, for what began with a savepoint. */
+  private readonly parents = new Map<number, { readonly lineage: number; readonly upTo: number }>()
   private readonly lineages = new Map<number, Lineage>()
   /** The key of each record, by its number (from 1). */
   private readonly keys: ReadonlyArray<number>
@@ -93,14 +96,38 @@ export class Oracle {
     if (counted !== expected) this.violate(`the job counts ${counted} dead letters, and there are ${expected}`)
   }
 
+  /** A lineage begins with a savepoint that covers the records up to one. */
+  inherit(lineage: number, from: number, upTo: number): void {
+    this.parents.set(lineage, { lineage: from, upTo })
+  }
+
+  /** The lineage that a record got its timestamp in. */
+  private ownerOf(lineage: number, seq: number): number {
+    const parent = this.parents.get(lineage)
+    return parent === undefined || seq > parent.upTo ? lineage : this.ownerOf(parent.lineage, seq)
+  }
+
+  private timestampOf(lineage: number, seq: number): bigint | undefined {
+    return this.lineages.get(this.ownerOf(lineage, seq))?.timestamps.get(seq)
+  }
+
+  private ledgerOf(jobId: string): Map<number, bigint> {
+    const known = this.ledgers.get(jobId)
+    if (known !== undefined) return known
+    const made = new Map<number, bigint>()
+    this.ledgers.set(jobId, made)
+    return made
+  }
+
   /** A row is sent: its timestamp is that of its record, known to the ledger, and of the time it was logged at. */
   sent(
     { row, timestamp }: WrittenRow,
-    lineage: number,
+    { jobId, lineage: sender }: { readonly jobId: string; readonly lineage: number },
     wall: { readonly least: number; readonly greatest: number }
   ): void {
     const seq = Number(row["seq"])
-    const name = `record ${seq} (state ${lineage})`
+    const name = `record ${seq} (state ${sender})`
+    const lineage = this.ownerOf(sender, seq)
     if (this.keys[seq - 1] !== Number(row["id"]) || Number(row["rank"]) !== -seq) {
       this.violate(`${name} was sent with other values: ${JSON.stringify(row)}`)
     }
@@ -114,7 +141,7 @@ export class Oracle {
     else if (known !== timestamp) this.violate(`${name} was sent with timestamp ${known}, and with ${timestamp}`)
     if (timestamp < own.least) own.least = timestamp
     if (timestamp > own.greatest) own.greatest = timestamp
-    const published = this.ledger.get(timestampRow) ?? 0n
+    const published = this.ledgerOf(jobId).get(timestampRow) ?? 0n
     if (timestamp > published) {
       this.violate(`${name} was sent with timestamp ${timestamp}, when the ledger knew none above ${published}`)
     }
@@ -129,27 +156,32 @@ export class Oracle {
   }
 
   /** Called whenever the ledger may have changed. */
-  ledgerSeen(rows: ReadonlyArray<InspectedRow>): void {
+  ledgerSeen(jobId: string, rows: ReadonlyArray<InspectedRow>): void {
+    const ledger = this.ledgerOf(jobId)
     for (const { row } of rows) {
       const sub = Number(row["sub_id"])
       const value = BigInt(String(row["checkpoint_id"]))
-      const before = this.ledger.get(sub) ?? 0n
-      if (sub !== ownerRow && value < before) this.violate(`row ${sub} of the ledger went from ${before} to ${value}`)
-      this.ledger.set(sub, value)
+      const before = ledger.get(sub) ?? 0n
+      if (sub !== ownerRow && value < before) {
+        this.violate(`row ${sub} of the ledger of ${jobId} went from ${before} to ${value}`)
+      }
+      ledger.set(sub, value)
     }
   }
 
   /**
    * The first `records` records are in the table, each with the timestamp of this state; and nothing else, unless it is
-   * known that there is more.
+   * known that there is more. (A state that began with a savepoint, and has not yet come as far as the one before, finds
+   * what that has written since: rows of later records, which the savepoint's must not have replaced.)
    */
   contents(rows: ReadonlyArray<InspectedRow>, lineage: number, records: number, isAll: boolean): void {
-    const timestamps = this.lineages.get(lineage)?.timestamps ?? new Map<number, bigint>()
     const expected = new Map<number, number>()
     for (let seq = 1; seq <= records; seq++) {
       if (this.isPoison(seq)) continue
       expected.set(this.keys[seq - 1]!, seq)
-      if (!timestamps.has(seq)) this.violate(`record ${seq} was never sent from state ${lineage}`)
+      if (this.timestampOf(lineage, seq) === undefined) {
+        this.violate(`record ${seq} was never sent from state ${lineage}`)
+      }
     }
     for (const { row, writetimes } of rows) {
       const id = Number(row["id"])
@@ -158,16 +190,26 @@ export class Oracle {
       expected.delete(id)
       if (wanted === undefined) {
         if (isAll) this.violate(`key ${id} is in the table`)
+      } else if (!isAll && seq > wanted && this.ownerOf(lineage, wanted) !== lineage && this.keys[seq - 1] === id) {
+        if (BigInt(writetimes.get("seq") ?? 0) <= (this.timestampOf(lineage, wanted) ?? 0n)) {
+          this.violate(`record ${seq} is in the table and has write time ${writetimes.get("seq")}, as record ${wanted}`)
+        }
       } else if (seq !== wanted || Number(row["rank"]) !== -wanted) {
         this.violate(`key ${id} has record ${seq} and ${-Number(row["rank"])}, not ${wanted}`)
-      } else if (writetimes.get("seq") !== timestamps.get(wanted)) {
-        this.violate(`record ${seq} has write time ${writetimes.get("seq")}, not ${timestamps.get(wanted)}`)
+      } else {
+        const timestamp = this.timestampOf(lineage, wanted)
+        if (writetimes.get("seq") !== timestamp) {
+          this.violate(`record ${seq} has write time ${writetimes.get("seq")}, not ${timestamp}`)
+        }
       }
     }
     for (const [id, wanted] of expected) this.violate(`key ${id} has no row, not record ${wanted}`)
   }
 
-  /** Of one key a later record is newer, and everything of a later state is newer than everything of an earlier one. */
+  /**
+   * Of one key a later record is newer, and everything that got its timestamp in a later state is newer than everything of
+   * an earlier one.
+   */
   order(): void {
     const lineages = [...this.lineages].toSorted(([a], [b]) => a - b)
     let before: readonly [number, bigint] | null = null
@@ -175,7 +217,7 @@ export class Oracle {
       if (before !== null && least <= before[1]) {
         this.violate(`state ${number} sent timestamp ${least}, state ${before[0]} before it ${before[1]}`)
       }
-      before = [number, greatest]
+      if (before === null || greatest > before[1]) before = [number, greatest]
       const last = new Map<number, bigint>()
       for (const [seq, timestamp] of [...timestamps].toSorted(([a], [b]) => a - b)) {
         const key = this.keys[seq - 1]!
@@ -198,6 +240,7 @@ export class Oracle {
     )
     const epoch = manifests[0]?.epoch ?? 0
     for (const path of disk.files().keys()) {
+      if (!path.startsWith(`${directory}/`)) continue
       const temporary = /\/e(\d+)-c\d+\.manifest\.tmp$/.exec(path)
       if (temporary !== null && Number(temporary[1]) > epoch) continue
       if (
@@ -230,7 +273,7 @@ const letterOf = (line: string): Letter | null => {
 
 /** Newest first. */
 const manifestsOf = (disk: SimulatedDisk): Array<Manifest> =>
-  [...disk.files()].filter(([path]) => path.endsWith(".manifest"))
+  [...disk.files()].filter(([path]) => path.startsWith(`${directory}/`) && path.endsWith(".manifest"))
     .map(([, bytes]): Manifest => JSON.parse(bytes.subarray(preambleBytes).toString()))
     .toSorted(newestFirst)
 

@@ -31,6 +31,8 @@ const subtask = "sink/Subtask.ts"
 const setAside = "sink/SetAside.ts"
 const letterFile = "sink/DeadLetterFile.ts"
 const writer = "sink/BatchWriter.ts"
+const savepoint = "state/Savepoint.ts"
+const restore = "sink/RestoreSavepoint.ts"
 const recovery = "sink/Recovery.ts"
 
 const stampOnce = [
@@ -499,5 +501,139 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "limit-falls-to-zero",
     "Failures halve the requests that may be under way until there may be none, and nothing is sent any more.",
     edit("sink/AdaptiveLimit.ts", "Math.max(1, exact)", "Math.max(0, exact)")
+  ),
+
+  // --- savepoints
+
+  bug(
+    "savepoint-segment-not-synced",
+    "A power loss takes rows of a savepoint that was told to be taken.",
+    edit("state/internal/segmentCopy.ts", "    yield* ioError(\"sync\", path)(file.sync)\n", "")
+  ),
+  bug(
+    "savepoint-directory-not-synced",
+    "A power loss takes the names of a savepoint's segments.",
+    edit(savepoint, "      yield* syncDirectory(fs, `${directory}/segments`)\n", "")
+  ),
+  bug(
+    "savepoint-before-segments",
+    "What makes a savepoint complete is written before its rows: a process that dies in between leaves one without them.",
+    edit(
+      savepoint,
+      "      const statements = new Map<string, WalFormat.LoggedStatement>()\n",
+      "      yield* writeDurably(fs, directory, metadataName, WalFormat.encodeJson(\"savepoint\", " +
+        "{ id, takenAt, ledger, statements: [], checkpoint }))\n" +
+        "      const statements = new Map<string, WalFormat.LoggedStatement>()\n"
+    )
+  ),
+  bug(
+    "savepoint-position-of-the-reader",
+    "A savepoint goes on where the source is, not where its checkpoint is: what was read in between is lost.",
+    edit(
+      "job/Job.ts",
+      "        checkpoint,\n        ledger: committer.describe,",
+      "        checkpoint: { ...checkpoint, position },\n        ledger: committer.describe,"
+    )
+  ),
+  bug(
+    "savepoint-without-rows",
+    "A savepoint holds where the source was, and not the rows that were still to be sent.",
+    edit(
+      savepoint,
+      "for (const handle of checkpoint.pending) {\n        const copied",
+      "for (const handle of []) {\n        const copied"
+    )
+  ),
+  bug(
+    "restore-stamps-anew",
+    "The rows of a savepoint get new timestamps: they replace what the job has written after it.",
+    edit(
+      restore,
+      "    return writer.append(RowFrame.fromFrames(payload, rows), frames[0]!.timestamp, frames.at(-1)!.timestamp)",
+      "    const anew = RowFrame.fromFrames(payload, rows)\n" +
+        "    const last = RowFrame.stamp(anew, frames.at(-1)!.timestamp + 1) - 1\n" +
+        "    return writer.append(anew, frames.at(-1)!.timestamp + 1, last)"
+    )
+  ),
+  bug(
+    "restore-below-the-old-job",
+    "A job that was restored under another name, with a clock that is behind, writes below what the old one has written.",
+    edit(
+      restore,
+      "Math.max(checkpoint.maxTimestamp, claim.maxTimestamp, other?.maxTimestamp ?? 0)",
+      "checkpoint.maxTimestamp"
+    )
+  ),
+  bug(
+    "restore-without-fence",
+    "The job that the savepoint is of is not superseded: what is left of it goes on writing.",
+    edit(
+      committer,
+      "yield* Effect.result((yield* make(session, other)).claimEpoch(found))",
+      "yield* Effect.result(Effect.map(readLedger(session, other), (seen) => ({ ...seen, ledger: seen.committed })))"
+    )
+  ),
+  bug(
+    "restore-supersedes-unasked",
+    "A process that was frozen while it restored supersedes the job, which has long come back under its first name.",
+    edit(committer, "        yield* checkEpoch\n", ""),
+    edit(committer, "(yield* make(session, other)).claimEpoch(found)", "(yield* make(session, other)).claimEpoch(null)")
+  ),
+  bug(
+    "restore-by-a-zombie",
+    "A process that was frozen while it restored finds the state of its successor, and claims the job again.",
+    edit(restore, "yield* Effect.as(goOn, claim.epoch)", "yield* Effect.as(goOn, null)")
+  ),
+  bug(
+    "restore-of-one-lineage",
+    "Pending rows of subtasks that there are no more are left behind.",
+    edit(
+      restore,
+      "for (const [number, handle] of checkpoint.pending.entries()) {\n",
+      "for (const [number, handle] of checkpoint.pending.entries()) {\n    if (handle.subtask > 0) continue\n"
+    )
+  ),
+  bug(
+    "restored-twice",
+    "The same command, run again, restores the savepoint again, over what has been done since.",
+    edit(
+      restore,
+      "if (found.restoredFrom === savepoint.id) return true",
+      "if (found.restoredFrom === savepoint.id) return false"
+    )
+  ),
+  bug(
+    "restored-before-its-rows",
+    "The state says that it was restored before the savepoint's rows are in it.",
+    edit(
+      restore,
+      "  const pending: Array<SegmentHandle> = []\n",
+      "  const pending: Array<SegmentHandle> = []\n" +
+        "  yield* backend.completeCheckpoint({ ...checkpoint, jobId: backend.jobId, uid: backend.uid, " +
+        "epoch: claim.epoch, checkpointId, maxTimestamp, pending: [], restoredFrom: savepoint.id })\n"
+    )
+  ),
+  bug(
+    "origin-forgotten",
+    "A checkpoint does not tell which savepoint its state came from: the same command is refused.",
+    edit(coordinator, "{} : { restoredFrom: restored.restoredFrom }", "{} : {}")
+  ),
+  bug(
+    "cache-of-a-successor",
+    "A superseded process reads its successor's ledger, and takes what stands there for published by itself.",
+    edit(
+      committer,
+      "      if (currentEpoch !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch })\n" +
+        "      const due = wanted",
+      "      const due = wanted"
+    ),
+    edit(
+      committer,
+      "      rows = yield* read\n    }\n  })\n\n  const claimEpoch",
+      "      rows = yield* read\n" +
+        "      const now = rows.get(epochRow) ?? null\n" +
+        "      if (now !== epoch) return yield* new Fenced({ ledger: describe, epoch, currentEpoch: now })\n" +
+        "    }\n  })\n\n  const claimEpoch"
+    )
   )
 ]

@@ -25,6 +25,25 @@ export interface Chunk {
   readonly bad?: ReadonlyArray<Bad> | undefined
 }
 
+/** A savepoint that a process takes, and tells of. */
+export interface Take {
+  /** The number of the process. */
+  readonly run: number
+  /** While its job runs, so long after its start; of what the job leaves; or of what lies there before it starts. */
+  readonly when: { readonly kind: "running"; readonly afterMillis: number } | { readonly kind: "ended" | "before" }
+}
+
+export interface Savepoints {
+  readonly takes: ReadonlyArray<Take>
+  /**
+   * By machine: the name of the job there, and whether it begins with the last savepoint of the machine before (else its
+   * state is lost). A machine that is not there begins with one, under the same name.
+   */
+  readonly machines: ReadonlyArray<{ readonly jobId: string; readonly restores: boolean }>
+  /** A savepoint that looks complete is restored, though the process that took it has died before it could tell. */
+  readonly trusts: boolean
+}
+
 export interface Program extends FaultProgram.FaultProgram {
   readonly chunks: ReadonlyArray<Chunk>
   readonly checkpoint: {
@@ -48,6 +67,8 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly isRouted: boolean
   /** Virtual milliseconds between the last record and the end of the source. */
   readonly endPause: number
+  /** Null: none are taken. */
+  readonly savepoints: Savepoints | null
 }
 
 const restartOf = (dice: Dice): RestartStrategyConfig =>
@@ -59,6 +80,140 @@ const restartOf = (dice: Dice): RestartStrategyConfig =>
     { kind: "exponential", initialBackoff: 5, maxBackoff: 2000 },
     { kind: "failure-rate", maxFailures: 3, interval: 1000, delay: 20 }
   ])
+
+const deathsOfSavepoints: ReadonlyArray<string> = [
+  "_metadata.tmp",
+  "syncDirectory savepoint-*",
+  "syncDirectory segments",
+  "open savepoint-*",
+  "sync *.wal",
+  "batch",
+  "lwt"
+]
+
+/** Four of ten programs take savepoints, and moves with them. Drawn from dice of its own: the others are as they were. */
+const savepointsOf = (
+  seed: number,
+  runs: ReadonlyArray<FaultProgram.Run>
+): { readonly savepoints: Savepoints | null; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const dice = makeDice(seed + 0.75 * 0x1_0000_0000)
+  if (runs.length < 2 || !dice.chance(0.4)) return { savepoints: null, runs }
+  const takes = runs.flatMap((_, run): Array<Take> =>
+    Array.from({ length: dice.pick([1, 2, 2, 3]) }, () => {
+      const kind = dice.pick(["running", "running", "running", "ended", "before"] as const)
+      return { run, when: kind === "running" ? { kind, afterMillis: dice.pick([1, 5, 15, 15, 40, 120]) } : { kind } }
+    })
+  )
+  let moved = 0
+  const moves = runs.map((run, i) => {
+    if (i > 0 && dice.chance(0.45)) moved++
+    return { ...run, machine: run.machine + moved }
+  })
+  // Deaths at random steps are seldom those of a savepoint.
+  const ends = moves.map((run, i): FaultProgram.Run =>
+    (moves[i + 1]?.machine ?? run.machine) > run.machine && dice.chance(0.5)
+      ? {
+        ...run,
+        end: {
+          kind: "crash",
+          mode: dice.pick(["lost", "lost", "scattered", "mixed"]),
+          at: dice.between(1, dice.pick([2, 6])),
+          where: dice.pick(deathsOfSavepoints)
+        }
+      }
+      : run
+  )
+  let jobId = "job"
+  const machines = Array.from({ length: (moves.at(-1)?.machine ?? 0) + 3 }, (_, machine) => {
+    if (machine > 0 && dice.chance(0.6)) jobId = dice.pick(["job", "job_b", "job_c"])
+    return { jobId, restores: dice.chance(0.9) }
+  })
+  const trusts = dice.chance(0.5)
+  if (dice.chance(0.25)) return dice.pick([thereAndBack, overtaken, brokenOff])(dice)
+  // Where the new machine's clock is behind, only what the old job has told of keeps the new one above it.
+  const skewed = (run: FaultProgram.Run, i: number): FaultProgram.Run => {
+    if (run.machine <= (ends[i - 1]?.machine ?? run.machine) || !dice.chance(0.35)) return run
+    const skewMillis = -dice.pick([20, 200, 5000, 3_600_000])
+    return { ...run, skewMillis, end: dice.chance(0.5) ? { kind: "finish" } : run.end }
+  }
+  return { savepoints: { takes, machines, trusts }, runs: ends.map(skewed) }
+}
+
+/** A job that goes on behind its savepoint, to its end; what is restored from it has a clock that is far behind. */
+const overtaken = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => ({
+  runs: [
+    FaultProgram.undisturbed(dice.between(1, 3), 0),
+    { ...FaultProgram.undisturbed(dice.between(1, 3), 1), skewMillis: -dice.pick([5000, 3_600_000]) }
+  ],
+  savepoints: {
+    takes: [{ run: 0, when: { kind: "running", afterMillis: dice.pick([1, 5, 15, 40]) } }],
+    machines: ["job", "job_b"].map((jobId) => ({ jobId, restores: true })),
+    trusts: false
+  }
+})
+
+/** A job that dies behind its savepoint, and then again while it is restored. */
+const brokenOff = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const run = (machine: number, end: FaultProgram.End): FaultProgram.Run => ({
+    ...FaultProgram.undisturbed(dice.between(1, 3), machine),
+    end
+  })
+  const mode = dice.pick(["kill", "lost", "scattered"] as const)
+  return {
+    runs: [
+      run(0, {
+        kind: "kill",
+        at: dice.between(1, 3),
+        where: dice.pick(["after rename _metadata.tmp", "batch", "lwt"])
+      }),
+      run(1, {
+        kind: "crash",
+        at: dice.between(1, 3),
+        where: dice.pick(["create *.wal", "sync *.wal", "syncDirectory checkpoints", "rename *.manifest.tmp", "lwt"]),
+        mode
+      })
+    ],
+    savepoints: {
+      takes: [{ run: 0, when: { kind: "running", afterMillis: dice.pick([1, 5, 15, 40]) } }],
+      machines: ["job", dice.pick(["job", "job_b"])].map((jobId) => ({ jobId, restores: true })),
+      trusts: true
+    }
+  }
+}
+
+/** A job that moves and comes back to its first name, while a process wakes up that was frozen on the first of these ways. */
+const thereAndBack = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => {
+  const run = (machine: number, end: FaultProgram.End): FaultProgram.Run => ({
+    ...FaultProgram.undisturbed(dice.between(1, 3), machine),
+    end
+  })
+  const stop = (): FaultProgram.End => ({ kind: "stop", at: dice.between(80, 250), where: "" })
+  return {
+    runs: [
+      run(0, stop()),
+      run(1, {
+        kind: "freeze",
+        at: dice.between(3, 4),
+        where: "readDirectory checkpoints",
+        thawAfter: dice.between(4, 40),
+        thawWhere: "after lwt"
+      }),
+      run(1, stop()),
+      run(2, { kind: "finish" })
+    ],
+    savepoints: {
+      takes: [0, 2].map((run) => ({ run, when: { kind: "ended" } })),
+      machines: ["job", "job_b", "job"].map((jobId) => ({ jobId, restores: true })),
+      trusts: false
+    }
+  }
+}
 
 /** The program of a seed: the same for ever, as long as this function does not change. */
 export const generate = (seed: number): Program => {
@@ -83,6 +238,10 @@ export const generate = (seed: number): Program => {
   }))
   const program: Program = {
     ...faults,
+    // A story that is told already must not be told otherwise.
+    ...endsQuietly || meets || FaultProgram.hasSlowCleanUp(faults)
+      ? { savepoints: null }
+      : savepointsOf(seed, faults.runs),
     chunks: good,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),
@@ -103,6 +262,8 @@ export const generate = (seed: number): Program => {
     isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
+  // Letters stay where they are when a job moves: the oracle would have to look on several disks.
+  if (program.savepoints !== null) return program
   if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(program)
   // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
   return {

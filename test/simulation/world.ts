@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -18,6 +19,7 @@ import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { Outcome, Scenario } from "../../src/testing/internal/crashModel.ts"
 import type { Process } from "../../src/testing/internal/crashProcess.ts"
 import { World } from "../../src/testing/internal/crashWorld.ts"
+import { Operator } from "./moves.ts"
 import { directory, ledgerTable, lettersPath, Oracle, query, recordsRead, table, update } from "./oracle.ts"
 import type { Program } from "./program.ts"
 import type { Row } from "./source.ts"
@@ -77,15 +79,16 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   }
 
   const main = (process: Process): Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem> => {
+    const { jobId } = operator.home(process.machine)
     const services = Layer.mergeAll(
       CassandraCommitter.layer({
-        jobId: "job",
+        jobId,
         uid: "sink",
         replication: { class: "SimpleStrategy", replication_factor: program.cassandra.replicas }
       }),
       FileStateBackend.layer({
         directory,
-        jobId: "job",
+        jobId,
         uid: "sink",
         retainedCheckpoints: program.retainedCheckpoints,
         writeBufferBytes: program.writeBufferBytes,
@@ -98,8 +101,11 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       Schedule.while(({ input }) => input.isRetryable)
     )
     const job = Effect.scoped(Effect.gen(function*() {
+      const fromSavepoint = yield* operator.fetch(process)
+      yield* operator.before(process)
       const handle = yield* Job.start({
         source,
+        fromSavepoint,
         parallelism: process.run.parallelism,
         checkpoint: {
           interval: checkpoint.intervalMillis,
@@ -120,7 +126,11 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         }
       })
       yield* Deferred.await(process.stopRequested).pipe(Effect.andThen(handle.stop), Effect.forkScoped)
-      return yield* handle.result
+      const during = yield* Effect.forkScoped(operator.during(process, handle))
+      const summary = yield* handle.result
+      yield* Fiber.join(during)
+      yield* operator.after(process, handle)
+      return summary
     }))
     const letters = DeadLetterFile.layer({ path: lettersPath, maxErrors: Number.POSITIVE_INFINITY })
     return Effect.provide(hasBad ? Effect.provide(job, letters) : job, services, { local: true }).pipe(
@@ -128,7 +138,10 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     )
   }
 
-  const readLedger = () => oracle.ledgerSeen(world.rows(ledgerTable))
+  const jobIds = new Set(["job", ...(program.savepoints?.machines ?? []).map(({ jobId }) => jobId)])
+  const readLedger = () => {
+    for (const jobId of jobIds) oracle.ledgerSeen(jobId, world.rows(ledgerTable(jobId)))
+  }
 
   /**
    * What waits for Cassandra is bounded, whatever Cassandra does. (What waits for a checkpoint that is not acknowledged is
@@ -139,7 +152,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     if (process !== world.current || world.zombies().length > 1) return
     for (const other of process.machine.processes.values()) if (jobOf(other).leavesMore) return
     let bytes = 0
-    for (const [path, content] of process.machine.disk.files()) if (path.endsWith(".wal")) bytes += content.length
+    for (const [path, content] of process.machine.disk.files()) {
+      if (path.startsWith(`${directory}/`) && path.endsWith(".wal")) bytes += content.length
+    }
     if (bytes > 3 * pendingBytesMax + boundSlackBytes) {
       world.violate(`the log has ${bytes} bytes, and each subtask may have ${pendingBytesMax} pending`)
     }
@@ -154,19 +169,23 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     main,
     isRestarted: (error) => (error as { readonly isRetryable?: boolean }).isRetryable === true,
     onWrite: (row, sender) => {
-      if (row.table === "t") oracle.sent(row, sender.machine.number, world.wall)
+      const { machine } = sender
+      const from = { jobId: operator.home(machine).jobId, lineage: machine.number }
+      if (row.table === "t") oracle.sent(row, from, world.wall)
     },
     onAnswer: (_, { cql }) => {
-      if (cql?.includes(ledgerTable)) readLedger()
+      if (cql?.includes(ledgerTable(""))) readLedger()
     },
     onLog: (process, text) => {
       if (process === null) return
+      operator.onLog(process, text)
       if (text.startsWith("The job failed and starts again")) jobOf(process).isBetweenRuns = true
       if (text.includes(" was aborted: ") || text.startsWith("Could not remove ")) jobOf(process).leavesMore = true
     },
     onStep: (process, step) => {
-      if (step === null) jobOf(process).isBetweenRuns = false
-      else if (step.operation === "write" && step.phase === "after") checkBound(process)
+      if (step === null) {
+        if (!operator.taking.has(process)) jobOf(process).isBetweenRuns = false
+      } else if (step.operation === "write" && step.phase === "after") checkBound(process)
     },
     refuses,
     // Nothing in it says what it was, as in any text that people are to edit.
@@ -202,6 +221,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     }
   }
   const world: World = new World(program, scenario, options.trace)
+  const operator: Operator = new Operator(program, world, oracle)
   return world.live()
 }
 

@@ -460,5 +460,6 @@ export class World {
 
 const kindOf = (path: string): string => {
   const name = path.slice(path.lastIndexOf("/") + 1)
+  if (name.startsWith("savepoint-")) return "savepoint-*"
   return name.startsWith("lock.") ? "lock" : name.replace(/^e\d.*?(\.[a-z.]+)$/, "*$1")
 }

@@ -1,0 +1,212 @@
+/**
+ * Savepoints of jobs in a program, on a simulated Cassandra, in memory and on a simulated disk.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import { Record } from "../../src/checkpoint/Element.ts"
+import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
+import * as Job from "../../src/job/Job.ts"
+import type { Source } from "../../src/source/Source.ts"
+import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
+import * as Savepoint from "../../src/state/Savepoint.ts"
+import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+
+interface Row {
+  readonly id: number
+  readonly v: number
+}
+
+const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
+
+/** A row a second, for ever; or up to a number. */
+const seconds = (count: number): Source<Row> => ({
+  describe: "seconds",
+  total: null,
+  progress: () => 0,
+  read: (from) =>
+    Stream.range(Number(from?.["next"] ?? 0), count - 1).pipe(
+      Stream.rechunk(1),
+      Stream.mapEffect((v) => Effect.as(Effect.sleep("1 second"), v)),
+      Stream.map((v) => ({ records: [new Record({ id: v % 4, v }, v)], position: { next: v + 1 } }))
+    )
+})
+
+const world = Effect.gen(function*() {
+  const cluster = SimulatedCassandra.makeCluster()
+  const setup = cluster.session()
+  yield* setup.query("CREATE KEYSPACE sim WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+  yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
+  yield* setup.query("CREATE TABLE sim.other (id int PRIMARY KEY, v int)")
+  const disk = SimulatedDisk.make()
+  /** A process of a job; what is in memory of its state backend stands for its disk, savepoints lie on a real one. */
+  const process = (jobId: string, store = MemoryStateBackend.makeStore()) =>
+    Layer.mergeAll(
+      CassandraCommitter.layer({ jobId, uid: "sink" }),
+      MemoryStateBackend.layer({ jobId, uid: "sink", store }),
+      disk.boot().layer
+    ).pipe(Layer.provideMerge(SimulatedCassandra.layer(cluster)))
+  const table = Effect.map(
+    cluster.rows("sim.t"),
+    (all) => all.map(({ row }) => [Number(row["id"]), Number(row["v"])] as const).toSorted(([a], [b]) => a - b)
+  )
+  const ledger = (jobId: string) =>
+    Effect.map(
+      cluster.rows(`flink_auxiliary.checkpoints_${jobId}`),
+      (all) => new Map(all.map(({ row }) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
+    )
+  return { cluster, process, table, ledger }
+})
+
+const pass = (millis: number) =>
+  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
+
+const end = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
+  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+  return yield* Fiber.join(fiber)
+})
+
+const hour = { interval: "1 hour" } as const
+
+describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
+  it.effect("a running job gives a checkpoint of now, and goes on; another job goes on from it", () =>
+    Effect.gen(function*() {
+      const { ledger, process, table } = yield* world
+      const [savepoint, stillRunning] = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(100), checkpoint: hour, sink: { query } })
+        yield* pass(3500)
+        const savepoint = yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+        const { state } = yield* handle.status
+        return [savepoint, state] as const
+      })).pipe(Effect.provide(process("a")))
+      assert.strictEqual(stillRunning, "running")
+      assert.deepStrictEqual([savepoint.checkpoint.position, savepoint.checkpoint.records], [{ next: 3 }, 3])
+      const summary = yield* Effect.gen(function*() {
+        const fromSavepoint = yield* Savepoint.open(savepoint.describe)
+        const fiber = yield* Effect.forkChild(
+          Job.run({ source: seconds(6), fromSavepoint, parallelism: 3, checkpoint: hour, sink: { query } })
+        )
+        return yield* end(fiber)
+      }).pipe(Effect.provide(process("b")))
+      assert.deepStrictEqual([summary.outcome, summary.rows], ["finished", 3])
+      assert.deepStrictEqual(yield* table, [[0, 4], [1, 5], [2, 2], [3, 3]])
+      const [a, b] = [yield* ledger("a"), yield* ledger("b")]
+      assert.strictEqual(a.get(-1), 2, "the old name is superseded")
+      assert.isAtLeast(b.get(-3)!, Math.max(a.get(-3) ?? 0, savepoint.checkpoint.maxTimestamp), "and known to be below")
+    }))
+
+  it.effect("a job that has ended, or waits to start again, gives its last checkpoint; one without any says so", () =>
+    Effect.gen(function*() {
+      const { cluster, process } = yield* world
+      yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(5), checkpoint: hour, sink: { query } })
+        const early = yield* Effect.flip(handle.savepoint(Savepoint.writeTo("/savepoints")))
+        assert.match(String(early), /no completed checkpoint yet/)
+        yield* end(yield* Effect.forkChild(handle.result))
+        const { checkpoint } = yield* handle.savepoint(Savepoint.writeTo("/savepoints"))
+        assert.deepStrictEqual([checkpoint.finished, checkpoint.records, checkpoint.pending], [true, 5, []])
+      })).pipe(Effect.provide(process("ended")))
+      yield* Effect.scoped(Effect.gen(function*() {
+        let fails = false
+        const source = seconds(100)
+        const handle = yield* Job.start({
+          source: {
+            ...source,
+            read: (from) => Stream.tap(source.read(from), () => fails ? Effect.fail("broken" as const) : Effect.void)
+          },
+          checkpoint: { interval: "1 second", minPause: "0 seconds" },
+          restart: RestartStrategy.fixedDelay({ attempts: 5, delay: "1 hour" }),
+          sink: { query }
+        })
+        yield* pass(3500)
+        fails = true
+        const waiting = yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints")))
+        const { checkpoint } = yield* end(waiting)
+        assert.isAtLeast(checkpoint.records, 2)
+        yield* pass(2000)
+        assert.strictEqual((yield* handle.status).state, "restarting")
+        const last = yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+        assert.isAtLeast(last.checkpoint.records, checkpoint.records)
+      })).pipe(Effect.provide(process("failing")))
+      assert.isAbove((yield* cluster.rows("sim.t")).length, 0)
+    }))
+
+  it.effect("restored once: the same again goes on, another one is refused, and a refused statement claims nothing", () =>
+    Effect.gen(function*() {
+      const { ledger, process } = yield* world
+      const savepoints = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(4), checkpoint: hour, sink: { query } })
+        yield* pass(2500)
+        const first = yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+        yield* end(yield* Effect.forkChild(handle.result))
+        return [first, yield* handle.savepoint(Savepoint.writeTo("/savepoints"))] as const
+      })).pipe(Effect.provide(process("a")))
+      const store = MemoryStateBackend.makeStore()
+      const run = (fromSavepoint: Savepoint.Savepoint, statement = query) =>
+        Effect.flatMap(
+          Effect.forkChild(
+            Effect.exit(Job.run({ source: seconds(8), fromSavepoint, checkpoint: hour, sink: { query: statement } }))
+              .pipe(
+                Effect.provide(process("b", store))
+              )
+          ),
+          end
+        )
+      const refused = yield* run(savepoints[0], "INSERT INTO sim.nowhere (id) VALUES (?)")
+      assert.isTrue(Exit.isFailure(refused))
+      assert.deepStrictEqual([(yield* ledger("a")).get(-1), (yield* ledger("b")).size], [1, 0])
+      const done = yield* run(savepoints[0])
+      assert.isTrue(Exit.isSuccess(done) && done.value.rows === 6)
+      const again = yield* run(savepoints[0])
+      assert.isTrue(Exit.isSuccess(again) && again.value.outcome === "nothing-to-do")
+      assert.strictEqual((yield* ledger("a")).get(-1), 2)
+      const other = yield* run(savepoints[1])
+      assert.match(String(other), /can't be restored into memory: .*, restored from savepoint .*another --job/)
+    }))
+
+  it.effect("a name that was used before: its ledger has the same ids, and the savepoint's rows are sent all the same", () =>
+    Effect.gen(function*() {
+      const { ledger, process, table } = yield* world
+      // Ten checkpoints of another life of this name, whose state is lost.
+      const before = Job.run({
+        source: seconds(10),
+        checkpoint: { interval: "1 second", minPause: "0 seconds" },
+        sink: { query: "INSERT INTO sim.other (id, v) VALUES (?, ?)" }
+      })
+      yield* end(yield* Effect.forkChild(Effect.provide(before, process("b"))))
+      const committed = (yield* ledger("b")).get(0)!
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(100), checkpoint: hour, sink: { query } })
+        yield* pass(3500)
+        return yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+      })).pipe(Effect.provide(process("a")))
+      const [pending] = savepoint.checkpoint.pending
+      assert.isAtMost(pending!.checkpointId, committed, "the ledger would call it committed")
+      const run = Job.run({ source: seconds(3), fromSavepoint: savepoint, checkpoint: hour, sink: { query } })
+      const summary = yield* end(yield* Effect.forkChild(Effect.provide(run, process("b"))))
+      assert.deepStrictEqual([summary.rows, summary.committed], [0, 3])
+      assert.deepStrictEqual(yield* table, [[0, 0], [1, 1], [2, 2]])
+      assert.isAbove((yield* ledger("b")).get(0)!, committed)
+    }))
+
+  it.effect("a ledger elsewhere is said not to be stopped", () =>
+    Effect.gen(function*() {
+      const { process } = yield* world
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(4), checkpoint: hour, sink: { query } })
+        yield* end(yield* Effect.forkChild(handle.result))
+        return yield* handle.savepoint(Savepoint.writeTo("/savepoints"))
+      })).pipe(Effect.provide(process("a")))
+      const said: Array<string> = []
+      const elsewhere = yield* world
+      const run = Job.run({ source: seconds(4), fromSavepoint: savepoint, checkpoint: hour, sink: { query } }).pipe(
+        Effect.provide(elsewhere.process("b")),
+        Effect.provide(Logger.layer([Logger.make(({ message }) => said.push(String(message)))]))
+      )
+      const summary = yield* end(yield* Effect.forkChild(run))
+      assert.strictEqual(summary.outcome, "nothing-to-do")
+      assert.isTrue(said.some((text) => /is not where job 'a' .* has its ledger .*must not run any more/.test(text)))
+    }))
+})

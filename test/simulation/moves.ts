@@ -1,0 +1,243 @@
+/**
+ * Savepoints of simulated jobs, and the operator who carries them from machine to machine.
+ *
+ * He knows of a savepoint when the process that took it has told him so. He restores the last one of the machine that the
+ * job is on, by copying it to the new one as anybody would (a copy that is broken off is begun again), and runs the same
+ * command on that machine from then on. One that is refused, because a bit of it has flipped, he gives up.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Schedule from "effect/Schedule"
+import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
+import type { JobHandle } from "../../src/job/Job.ts"
+import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
+import * as Savepoint from "../../src/state/Savepoint.ts"
+import { preambleBytes } from "../../src/state/WalFormat.ts"
+import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
+import type { World } from "../../src/testing/internal/crashWorld.ts"
+import type { Oracle } from "./oracle.ts"
+import { directory } from "./oracle.ts"
+import type { Program, Take } from "./program.ts"
+
+const target = "/data/savepoints"
+
+/** What a savepoint is to him: where it is, and up to which record it goes. */
+interface Taken {
+  readonly machine: Machine
+  readonly path: string
+  readonly jobId: string
+  readonly upTo: number
+  /** The machine whose records it holds. */
+  readonly lineage: number
+}
+
+/** A machine as he has set it up. */
+export interface Home {
+  readonly jobId: string
+  readonly from: Taken | null
+  /** The savepoint's files, as they were found. */
+  readonly files: ReadonlyMap<string, Buffer>
+  isCopied: boolean
+  isRestored: boolean
+}
+
+const uid = "sink"
+
+class CopyFailed extends Error {
+  readonly _tag = "CopyFailed"
+  readonly isRetryable = true
+}
+
+export class Operator {
+  private readonly program: Program
+  private readonly world: World
+  private readonly oracle: Oracle
+  private readonly homes = new Map<Machine, Home>()
+  private readonly taken: Array<Taken> = []
+  /** Whose requests may be those of a savepoint. */
+  readonly taking = new Set<Process>()
+  /** Where the job is, under which name; null as long as it is nowhere, or was given up there. */
+  private at: { readonly machine: Machine; readonly home: Home } | null = null
+  private jobId = "job"
+
+  constructor(program: Program, world: World, oracle: Oracle) {
+    this.program = program
+    this.world = world
+    this.oracle = oracle
+  }
+
+  home(machine: Machine): Home {
+    const known = this.homes.get(machine)
+    if (known !== undefined) return known
+    const plan = this.program.savepoints?.machines[machine.number] ?? { jobId: this.jobId, restores: true }
+    const { from, jobId } = this.next(plan)
+    const home: Home = {
+      jobId,
+      from,
+      files: new Map([...from?.machine.disk.files() ?? []].filter(([path]) => path.startsWith(`${from?.path}/`))),
+      isCopied: false,
+      isRestored: false
+    }
+    if (from !== null) {
+      this.world.count("moved with a savepoint")
+      if (from.jobId !== home.jobId) this.world.count("moved with a savepoint, under another name")
+      this.world.say(`machine ${machine.number} begins with ${from.path}, which goes to record ${from.upTo}`)
+      this.oracle.inherit(machine.number, from.lineage, from.upTo)
+      if (from.machine.isDamaged) machine.isDamaged = true
+    }
+    this.homes.set(machine, home)
+    this.at = { machine, home }
+    if (from === null || from.jobId === home.jobId) this.jobId = home.jobId
+    return home
+  }
+
+  /**
+   * The last one that the machine before has told of. Without one it is the same job again, which has lost its state: if that
+   * began with a savepoint, with this one again, under the same name. (Nobody may go back to the name before: what is
+   * left of the job under its new one would not be stopped by that.)
+   */
+  private next(plan: { readonly jobId: string; readonly restores: boolean }): Pick<Home, "jobId" | "from"> {
+    const lost = { jobId: this.jobId, from: null }
+    if (this.at === null) return lost
+    const { home, machine } = this.at
+    const again = { jobId: home.jobId, from: home.from }
+    if (!plan.restores) return home.isRestored ? lost : again
+    const own = this.untold(machine, home) ?? this.taken.findLast((one) => one.machine === machine)
+    return own === undefined ? again : { jobId: plan.jobId, from: own }
+  }
+
+  /**
+   * The newest that looks complete, though nobody has told of it. (Where a process was frozen, it may be that of one that
+   * does not know yet that it is superseded.)
+   */
+  private untold(machine: Machine, { from, jobId }: Home): Taken | undefined {
+    if (this.program.savepoints?.trusts !== true) return undefined
+    if (this.world.processes.some((process) => process.machine === machine && process.wasFrozen)) return undefined
+    const known = new Set(this.taken.map(({ path }) => path)).add(from?.path ?? "")
+    const found: Array<Taken & { readonly takenAt: number }> = []
+    for (const [file, bytes] of machine.disk.files()) {
+      const path = /^(\/data\/savepoints\/[^/]+)\/_metadata$/.exec(file)?.[1]
+      if (path === undefined || known.has(path) || bytes.length <= preambleBytes) continue
+      const { checkpoint, takenAt } = JSON.parse(bytes.subarray(preambleBytes).toString()) as Savepoint.SavepointFile
+      if (checkpoint.jobId !== jobId) continue
+      const upTo = Number(checkpoint.position?.["next"] ?? 0)
+      found.push({ machine, path, jobId, upTo, lineage: machine.number, takenAt })
+    }
+    const newest = found.toSorted((a, b) => b.takenAt - a.takenAt)[0]
+    if (newest !== undefined) this.world.count("found a savepoint that nobody told of")
+    return newest
+  }
+
+  /** What a process logs, of what became of its savepoint. */
+  onLog(process: Process, text: string): void {
+    const home = this.homes.get(process.machine)
+    if (home === undefined || !text.includes(" restored from savepoint") && !text.startsWith("Restored from ")) return
+    home.isRestored = true
+    this.jobId = home.jobId
+    this.world.count(text.startsWith("Restored from ") ? "restored" : "restored before, goes on")
+  }
+
+  /** Copies a savepoint to its machine, and opens it there. */
+  readonly fetch = Effect.fnUntraced(function*(this: Operator, process: Process) {
+    const home = this.home(process.machine)
+    if (home.from === null) return undefined
+    const fs = yield* FileSystem.FileSystem
+    const { path } = home.from
+    const sync = (at: string) => Effect.scoped(Effect.flatMap(fs.open(at), (file) => file.sync))
+    if (!home.isCopied) {
+      yield* Effect.gen(function*() {
+        yield* fs.remove(path, { recursive: true, force: true })
+        yield* fs.makeDirectory(`${path}/segments`, { recursive: true })
+        for (const [file, bytes] of home.files) {
+          yield* fs.writeFile(file, bytes)
+          yield* sync(file)
+        }
+        for (const at of [`${path}/segments`, path, target, "/data", "/"]) yield* sync(at)
+      }).pipe(Effect.mapError((error) => new CopyFailed(error.message)))
+      home.isCopied = true
+    }
+    return yield* Effect.tapError(Savepoint.open(path), (error) =>
+      Effect.sync(() => {
+        if (error._tag === "StateIoError") return
+        this.world.count("a savepoint was refused")
+        // A state that was made of it lives on; else the job is where it was, and has lost its state.
+        if (!home.isRestored) this.at = null
+      }))
+  }).bind(this)
+
+  private told(process: Process, { checkpoint, describe }: Savepoint.Savepoint): void {
+    // Whom nobody listens to any more.
+    if (process.isSuperseded) return
+    this.world.count("took a savepoint")
+    if (checkpoint.pending.length > 0) this.world.count("took a savepoint with rows")
+    const { number } = process.machine
+    this.taken.push({
+      machine: process.machine,
+      path: describe,
+      jobId: checkpoint.jobId,
+      upTo: Number(checkpoint.position?.["next"] ?? 0),
+      lineage: number
+    })
+  }
+
+  private takesOf(process: Process, kind: Take["when"]["kind"]): ReadonlyArray<Take> {
+    return (this.program.savepoints?.takes ?? []).filter(({ run, when }) =>
+      String(run) === process.name && when.kind === kind
+    )
+  }
+
+  /** That there is no savepoint, for what reason ever, must do nothing to the job. */
+  private attempt<E, R>(process: Process, take: Effect.Effect<Savepoint.Savepoint, E, R>) {
+    return Effect.suspend(() => {
+      this.taking.add(process)
+      return take
+    }).pipe(
+      Effect.map((savepoint) => this.told(process, savepoint)),
+      Effect.catch((error) =>
+        Effect.sync(() =>
+          this.world.count(`took no savepoint: ${(error as { readonly _tag?: string } | null)?._tag ?? error}`)
+        )
+      ),
+      Effect.ensuring(Effect.sync(() => this.taking.delete(process)))
+    )
+  }
+
+  /** Of what lies there, beside whoever may be at work. */
+  readonly before = Effect.fnUntraced(function*(this: Operator, process: Process) {
+    const { jobId } = this.home(process.machine)
+    for (const _ of this.takesOf(process, "before")) {
+      const session = yield* CassandraSession
+      const ledger = {
+        describe: "the ledger",
+        committed: Effect.map(
+          Effect.catchTag(CassandraCommitter.readLedger(session, { jobId, uid }), "CommitterOptionError", Effect.die),
+          ({ committed }) => committed
+        )
+      }
+      yield* this.attempt(process, DirectorySnapshot.take(directory, ledger, Savepoint.writeTo(target)))
+    }
+  }).bind(this)
+
+  /** Of a running job; ends when the last that was begun is done, and those that were not are not begun any more. */
+  readonly during = Effect.fnUntraced(function*<E>(this: Operator, process: Process, handle: JobHandle<E>) {
+    const isOver = Effect.exit(handle.result)
+    for (const { when } of this.takesOf(process, "running")) {
+      const wait = Effect.sleep(when.kind === "running" ? when.afterMillis : 0)
+      if (!(yield* Effect.raceFirst(Effect.as(wait, true), Effect.as(isOver, false)))) return
+      // A job that has no checkpoint yet has one soon.
+      const soon = Effect.retry(handle.savepoint(Savepoint.writeTo(target)), {
+        schedule: Schedule.spaced(5),
+        times: 40,
+        while: (error) => (error as { readonly _tag?: string } | null)?._tag === "StateUnusable"
+      })
+      yield* this.attempt(process, soon)
+    }
+  }).bind(this)
+
+  readonly after = Effect.fnUntraced(function*<E>(this: Operator, process: Process, handle: JobHandle<E>) {
+    for (const _ of this.takesOf(process, "ended")) {
+      yield* this.attempt(process, handle.savepoint(Savepoint.writeTo(target)))
+    }
+  }).bind(this)
+}
