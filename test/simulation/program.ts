@@ -129,7 +129,7 @@ const savepointsOf = (
     return { jobId, restores: dice.chance(0.9) }
   })
   const trusts = dice.chance(0.5)
-  if (dice.chance(0.25)) return dice.pick([thereAndBack, overtaken, brokenOff])(dice)
+  if (dice.chance(0.25)) return dice.pick([thereAndBack, overtaken, brokenOff, brokenOff, wakesUpTaking])(dice)
   // Where the new machine's clock is behind, only what the old job has told of keeps the new one above it.
   const skewed = (run: FaultProgram.Run, i: number): FaultProgram.Run => {
     if (run.machine <= (ends[i - 1]?.machine ?? run.machine) || !dice.chance(0.35)) return run
@@ -173,7 +173,13 @@ const brokenOff = (
       run(1, {
         kind: "crash",
         at: dice.between(1, 3),
-        where: dice.pick(["create *.wal", "sync *.wal", "syncDirectory checkpoints", "rename *.manifest.tmp", "lwt"]),
+        where: dice.pick([
+          "sync *.wal",
+          "after rename *.manifest.tmp",
+          "after rename *.manifest.tmp",
+          "after syncDirectory checkpoints",
+          "lwt"
+        ]),
         mode
       })
     ],
@@ -184,6 +190,24 @@ const brokenOff = (
     }
   }
 }
+
+/** A process wakes up while it takes a savepoint, when its successor is done, whose clock is ahead. */
+const wakesUpTaking = (
+  dice: Dice
+): { readonly savepoints: Savepoints; readonly runs: ReadonlyArray<FaultProgram.Run> } => ({
+  runs: [
+    {
+      ...FaultProgram.undisturbed(dice.between(1, 3), 0),
+      end: { kind: "freeze", at: dice.between(1, 12), where: "savepoint-*", thawAfter: null, thawWhere: "" }
+    },
+    { ...FaultProgram.undisturbed(dice.between(1, 3), 0), skewMillis: dice.pick([5000, 3_600_000]) }
+  ],
+  savepoints: {
+    takes: [{ run: 0, when: { kind: "running", afterMillis: dice.pick([1, 5, 15]) } }],
+    machines: [{ jobId: "job", restores: true }],
+    trusts: false
+  }
+})
 
 /** A job that moves and comes back to its first name, while a process wakes up that was frozen on the first of these ways. */
 const thereAndBack = (
