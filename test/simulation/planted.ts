@@ -549,10 +549,10 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "The rows of a savepoint get new timestamps: they replace what the job has written after it.",
     edit(
       restore,
-      "    return writer.append(RowFrame.fromFrames(payload, rows), frames[0]!.timestamp, frames.at(-1)!.timestamp)",
-      "    const anew = RowFrame.fromFrames(payload, rows)\n" +
-        "    const last = RowFrame.stamp(anew, frames.at(-1)!.timestamp + 1) - 1\n" +
-        "    return writer.append(anew, frames.at(-1)!.timestamp + 1, last)"
+      "    return writer.append(RowFrame.fromFrames(payload, rows), first, last)",
+      "    const anew = RowFrame.fromFrames(payload, rows)\n    const { bytes } = anew\n" +
+        "    for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at)) bytes.fill(0, at + 4, at + 12)\n" +
+        "    return writer.append(anew, last + 1, RowFrame.stamp(anew, last + 1) - 1)"
     )
   ),
   bug(
