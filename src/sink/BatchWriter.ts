@@ -8,7 +8,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Schedule from "effect/Schedule"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
@@ -19,6 +18,7 @@ import type { LoggedRow } from "../state/RowFrame.ts"
 import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { BatchBounds, Request } from "./BatchPlan.ts"
 import { plan } from "./BatchPlan.ts"
+import * as RequestGate from "./RequestGate.ts"
 import { RowRefused, SendFailed } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
@@ -30,6 +30,11 @@ import type { SinkStatement } from "./SinkStatement.ts"
 export interface BatchWriterOptions {
   /** Requests under way at once, over all subtasks: at most so many, fewer while Cassandra is slow or fails. Default 64. */
   readonly requestsInFlightMax?: number | undefined
+  /**
+   * Requests that are sent together, in one write to the network. Default 8, and no more than an eighth of
+   * `requestsInFlightMax`.
+   */
+  readonly burstMax?: number | undefined
   /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
   readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
   readonly batchBounds?: BatchBounds | undefined
@@ -71,8 +76,10 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<BatchWriter, never, CassandraSession> {
   const session = yield* CassandraSession
   const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 64)
-  const permits = yield* Semaphore.make(requestsInFlightMax)
   const limit = AdaptiveLimit.make(requestsInFlightMax)
+  const gate = RequestGate.make(() => limit.value)
+  // Few enough that several bursts are under way: one is prepared while others are answered.
+  const burstMax = Math.max(1, options.burstMax ?? Math.min(8, requestsInFlightMax >> 3))
   const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
   yield* Metric.update(Metrics.requestsLimit, limit.value)
@@ -80,28 +87,64 @@ export const make = Effect.fnUntraced(function*(
   const valueCount = statement.params.length
   const outage = OutageLog.make("sending rows")
 
-  const resize = Effect.suspend(() =>
-    Effect.andThen(permits.resize(limit.value), Metric.update(Metrics.requestsLimit, limit.value))
-  )
+  const tellLimit = Effect.suspend(() => Metric.update(Metrics.requestsLimit, limit.value))
 
-  const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
+  /** Sends requests together; gives for each null or why it failed. */
+  const attempt = (
+    requests: ReadonlyArray<ReadonlyArray<LoggedRow>>
+  ): Effect.Effect<ReadonlyArray<CassandraError | null>> =>
     Effect.suspend(() => {
       const startedAt = clock.monotonicTimeNanosUnsafe()
-      return Effect.matchEffect(session.batchEncoded({ cql, timestampIndex, valueCount, rows }), {
-        onSuccess: () => limit.succeeded(startedAt, clock.monotonicTimeNanosUnsafe()) ? resize : Effect.void,
-        onFailure: (error) =>
-          error.isRetryable && limit.failed(startedAt, clock.monotonicTimeNanosUnsafe())
-            ? Effect.andThen(resize, Effect.fail(error))
-            : Effect.fail(error)
+      const batches = requests.map((rows) => ({ cql, timestampIndex, valueCount, rows }))
+      return Effect.flatMap(session.batchesEncoded(batches), (failures) => {
+        const now = clock.monotonicTimeNanosUnsafe()
+        const isGood = failures.every((failure) => failure === null || !failure.isRetryable)
+        const changed = isGood ? limit.succeeded(startedAt, now, requests.length) : limit.failed(startedAt, now)
+        return changed ? Effect.as(tellLimit, failures) : Effect.succeed(failures)
       })
     })
 
-  // The way of most requests is short: what there is for a failure is only built for one.
+  const attemptOne = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
+    Effect.flatMap(attempt([rows]), ([failure]) => failure ? Effect.fail(failure) : Effect.void)
+
   const write = (
     origin: RowsOrigin,
     rows: ReadonlyArray<LoggedRow>
   ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> =>
-    Effect.catch(attempt(rows), (error) => writeAgain(origin, rows, error))
+    Effect.catch(attemptOne(rows), (error) => writeAgain(origin, rows, error))
+
+  // The way of most requests is short: what there is for a failure is only built for one.
+  const writeAll = (
+    origin: RowsOrigin,
+    requests: ReadonlyArray<ReadonlyArray<LoggedRow>>
+  ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> =>
+    Effect.flatMap(attempt(requests), (failures) => {
+      const failed = failures.flatMap((error, i) => error === null ? [] : [{ error, rows: requests[i]! }])
+      return failed.length === 0
+        ? Effect.void
+        : Effect.forEach(failed, ({ error, rows }) => writeAgain(origin, rows, error), {
+          concurrency: "unbounded",
+          discard: true
+        })
+    })
+
+  /** The requests of a burst, as many at once as may be. */
+  const writeBurst = (
+    origin: RowsOrigin,
+    burst: Burst
+  ): Effect.Effect<number, CassandraError | RowRefused | SendFailed> => {
+    const { requests, rows } = burst
+    let next = 0
+    const rest: Effect.Effect<number, CassandraError | RowRefused | SendFailed> = Effect.suspend(() =>
+      next === requests.length
+        ? Effect.succeed(rows)
+        : Effect.andThen(
+          gate.pass(requests.length - next, (count) => writeAll(origin, requests.slice(next, next += count))),
+          rest
+        )
+    )
+    return rest
+  }
 
   const writeAgain = (
     origin: RowsOrigin,
@@ -110,7 +153,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<void, CassandraError | RowRefused | SendFailed> => {
     let isFirst = true
     return Effect.suspend(() => {
-      if (!isFirst) return attempt(rows)
+      if (!isFirst) return attemptOne(rows)
       isFirst = false
       return Effect.fail(first)
     }).pipe(
@@ -160,12 +203,13 @@ export const make = Effect.fnUntraced(function*(
         Stream.mapArray((arrays) => {
           // All that was read together is planned together: the more rows, the more of them share a partition.
           const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
-          return plan(rows, statement.partitionKeys, options.batchBounds) as [Request, ...Array<Request>]
+          const bursts = burstsOf(plan(rows, statement.partitionKeys, options.batchBounds), burstMax)
+          return bursts as [Burst, ...Array<Burst>]
         }),
-        Stream.mapEffect(
-          (request) => Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows)), request.rows.length),
-          { concurrency: requestsInFlightMax, unordered: true }
-        ),
+        Stream.mapEffect((burst) => writeBurst(origin, burst), {
+          concurrency: Math.ceil(requestsInFlightMax / burstMax) + 1,
+          unordered: true
+        }),
         Stream.runForEachArray((counts) => {
           let rows = 0
           for (const count of counts) rows += count
@@ -174,3 +218,23 @@ export const make = Effect.fnUntraced(function*(
       )
   }
 })
+
+/** Requests that are sent together. */
+interface Burst {
+  readonly requests: Array<ReadonlyArray<LoggedRow>>
+  rows: number
+}
+
+const burstsOf = (requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {
+  const bursts: Array<Burst> = []
+  let last: Burst | null = null
+  for (const { rows } of requests) {
+    if (last === null || last.requests.length >= burstMax) {
+      last = { requests: [], rows: 0 }
+      bursts.push(last)
+    }
+    last.requests.push(rows)
+    last.rows += rows.length
+  }
+  return bursts
+}

@@ -60,6 +60,7 @@ const job = (checkpoints: number, runs: ReadonlyArray<Run>): Program => ({
   segmentBytesMax: 8_000_000,
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
+  burstMax: 1,
   isImpatient: true,
   endPause: 0
 })

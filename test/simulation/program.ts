@@ -34,6 +34,8 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly segmentBytesMax: number
   readonly pendingBytesMax: number
   readonly requestsInFlightMax: number
+  /** Requests that are sent together; where it is more than one, each row is a request. */
+  readonly burstMax: number
   /** Requests are repeated once only. */
   readonly isImpatient: boolean
   /** Virtual milliseconds between the last record and the end of the source. */
@@ -89,6 +91,7 @@ export const generate = (seed: number): Program => {
     segmentBytesMax: dice.pick([100, 8_000_000]),
     pendingBytesMax: dice.pick([400, 8_000_000]),
     requestsInFlightMax: dice.pick([1, 4]),
+    burstMax: ownDice.pick([1, 1, 3]),
     isImpatient: dice.chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }

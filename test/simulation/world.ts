@@ -12,6 +12,7 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import type { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
+import { defaultBounds } from "../../src/sink/BatchPlan.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { Outcome, Scenario } from "../../src/testing/internal/crashModel.ts"
 import type { Process } from "../../src/testing/internal/crashProcess.ts"
@@ -37,6 +38,8 @@ class JobState {
   /** Its job has failed, and has not started again. */
   isBetweenRuns = false
 }
+
+const rowByRow = { ...defaultBounds, partitionRowsMax: 1, partitionsMax: 1 }
 
 export const run = (program: Program, options: Options = {}): Outcome => {
   const jobs = new Map<Process, JobState>()
@@ -89,6 +92,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         sink: {
           query,
           requestsInFlightMax: program.requestsInFlightMax,
+          burstMax: program.burstMax,
+          batchBounds: program.burstMax > 1 ? rowByRow : undefined,
           segmentBytesMax: program.segmentBytesMax,
           pendingBytesMax: program.pendingBytesMax,
           sendRetry: program.isImpatient ? once : undefined
