@@ -34,8 +34,8 @@ const services = Services.layer(options, {
     marks.connected = performance.now()
     return {
       ...session,
-      batchEncoded: (rows, batchOptions) =>
-        isPreparing ? Effect.never : Effect.tap(session.batchEncoded(rows, batchOptions), mark("firstRow"))
+      batchesEncoded: (batches, batchOptions) =>
+        isPreparing ? Effect.never : Effect.tap(session.batchesEncoded(batches, batchOptions), mark("firstRow"))
     }
   },
   committer: (committer) => ({

@@ -218,13 +218,14 @@ export interface Session {
     options?: BatchOptions
   ) => Effect.Effect<QueryResult, CassandraError>
   /**
-   * An unlogged batch of rows that are encoded already, declared idempotent as each has its timestamp. Without a span.
-   * `toStatements` of `EncodedRows` makes it a `batch`, for sessions that have no shorter way.
+   * Unlogged batches of rows that are encoded already, each a request, declared idempotent as each row has its timestamp.
+   * All are of the same statement and are sent at once. Gives for each, in their order, null or why it failed. Without a
+   * span. `EncodedRows.eachBatch` makes it of what sends one, for sessions that have no shorter way.
    */
-  readonly batchEncoded: (
-    batch: EncodedRows,
+  readonly batchesEncoded: (
+    batches: ReadonlyArray<EncodedRows>,
     options?: Pick<QueryOptions, "consistency" | "timeout">
-  ) => Effect.Effect<void, CassandraError>
+  ) => Effect.Effect<ReadonlyArray<CassandraError | null>>
   /** A table's columns, null if there is no such table. Names as stored: lower case unless created with quotes. */
   readonly table: (keyspace: string, table: string) => Effect.Effect<TableInfo | null, CassandraError>
   /** The nodes, asked anew each time. */

@@ -4,8 +4,10 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import { valuesOf, writeInt64 } from "../wire/WireValues.ts"
-import type { BatchStatement } from "./CassandraSession.ts"
+import type { CassandraError } from "./CassandraError.ts"
+import type { BatchStatement, Session } from "./CassandraSession.ts"
 
 /**
  * The values of a row, in the order of the statement's markers but without its timestamp: bytes `from` (in) to `to` (out)
@@ -52,3 +54,22 @@ export const toStatements = ({ cql, rows, timestampIndex }: EncodedRows): Array<
     params.splice(timestampIndex, 0, timestamp)
     return { cql, params }
   })
+
+/**
+ * `Session.batchesEncoded` for a session that sends one batch at a time, or that has to see each.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const eachBatch = (
+  send: (
+    batch: EncodedRows,
+    options: Parameters<Session["batchesEncoded"]>[1]
+  ) => Effect.Effect<unknown, CassandraError>
+): Session["batchesEncoded"] =>
+(batches, options) =>
+  Effect.forEach(
+    batches,
+    (batch) => Effect.match(send(batch, options), { onFailure: (error) => error, onSuccess: () => null }),
+    { concurrency: "unbounded" }
+  )

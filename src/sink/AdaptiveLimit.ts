@@ -19,9 +19,10 @@ export interface AdaptiveLimit {
   /** Requests at once, from 1 to the maximum. */
   readonly value: number
   /**
-   * A request was answered. Times are nanoseconds of one monotonic clock; gives whether the limit has changed.
+   * So many requests, sent together, were answered. Times are nanoseconds of one monotonic clock; gives whether the limit
+   * has changed.
    */
-  readonly succeeded: (startedAt: bigint, now: bigint) => boolean
+  readonly succeeded: (startedAt: bigint, now: bigint, requests: number) => boolean
   /** A request failed in a way that fewer at once may mend; gives whether the limit has changed. */
   readonly failed: (startedAt: bigint, now: bigint) => boolean
 }
@@ -61,10 +62,10 @@ class Limit implements AdaptiveLimit {
     return true
   }
 
-  succeeded(startedAt: bigint, now: bigint): boolean {
+  succeeded(startedAt: bigint, now: bigint, requests: number): boolean {
     if (startedAt < this.halvedAt) return false
-    this.sum += Number(now - startedAt)
-    this.count++
+    this.sum += Number(now - startedAt) * requests
+    this.count += requests
     if (this.count < windowMin || this.count < this.value) return false
     const latency = Math.max(1, this.sum / this.count)
     this.usual += this.usual === 0 ? latency : weight * (latency - this.usual)

@@ -12,7 +12,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { Session, TableInfo } from "../cassandra/CassandraSession.ts"
@@ -25,6 +24,7 @@ import type { LoggedRow } from "../state/RowFrame.ts"
 import * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type { BatchBounds, Request } from "./BatchPlan.ts"
 import { byStatement, plan } from "./BatchPlan.ts"
+import * as RequestGate from "./RequestGate.ts"
 import { RowRefused, SendFailed } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
@@ -38,6 +38,11 @@ import type { SinkStatement } from "./SinkStatement.ts"
 export interface BatchWriterOptions {
   /** Requests under way at once, over all subtasks: at most so many, fewer while Cassandra is slow or fails. Default 64. */
   readonly requestsInFlightMax?: number | undefined
+  /**
+   * Requests that are sent together, in one write to the network. Default 8, and no more than an eighth of
+   * `requestsInFlightMax`.
+   */
+  readonly burstMax?: number | undefined
   /** How a request is repeated while the error says that this may help. Default `Retry.standard`: five minutes. */
   readonly sendRetry?: Schedule.Schedule<unknown, { readonly isRetryable: boolean }> | undefined
   /** How large a batch may become. Default `BatchPlan.defaultBounds`. */
@@ -94,8 +99,10 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<BatchWriter, never, CassandraSession> {
   const session = yield* CassandraSession
   const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 64)
-  const permits = yield* Semaphore.make(requestsInFlightMax)
   const limit = AdaptiveLimit.make(requestsInFlightMax)
+  const gate = RequestGate.make(() => limit.value)
+  // Few enough that several bursts are under way: one is prepared while others are answered.
+  const burstMax = Math.max(1, options.burstMax ?? Math.min(8, requestsInFlightMax >> 3))
   const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
   yield* Metric.update(Metrics.requestsLimit, limit.value)
@@ -114,22 +121,26 @@ export const make = Effect.fnUntraced(function*(
   const outgoingOf = (row: LoggedRow) => only ?? outgoing[row.statement]!
   const outage = OutageLog.make("sending rows")
 
-  const resize = Effect.suspend(() =>
-    Effect.andThen(permits.resize(limit.value), Metric.update(Metrics.requestsLimit, limit.value))
-  )
+  const tellLimit = Effect.suspend(() => Metric.update(Metrics.requestsLimit, limit.value))
 
-  const attempt = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
+  /** Sends requests together; gives for each null or why it failed. */
+  const attempt = (
+    requests: ReadonlyArray<ReadonlyArray<LoggedRow>>
+  ): Effect.Effect<ReadonlyArray<CassandraError | null>> =>
     Effect.suspend(() => {
       const startedAt = clock.monotonicTimeNanosUnsafe()
-      const { batch, options } = outgoingOf(rows[0]!)
-      return Effect.matchEffect(session.batchEncoded({ ...batch, rows }, options), {
-        onSuccess: () => limit.succeeded(startedAt, clock.monotonicTimeNanosUnsafe()) ? resize : Effect.void,
-        onFailure: (error) =>
-          error.isRetryable && limit.failed(startedAt, clock.monotonicTimeNanosUnsafe())
-            ? Effect.andThen(resize, Effect.fail(error))
-            : Effect.fail(error)
+      const { batch, options } = outgoingOf(requests[0]![0]!)
+      const batches = requests.map((rows) => ({ ...batch, rows }))
+      return Effect.flatMap(session.batchesEncoded(batches, options), (failures) => {
+        const now = clock.monotonicTimeNanosUnsafe()
+        const isGood = failures.every((failure) => failure === null || !failure.isRetryable)
+        const changed = isGood ? limit.succeeded(startedAt, now, requests.length) : limit.failed(startedAt, now)
+        return changed ? Effect.as(tellLimit, failures) : Effect.succeed(failures)
       })
     })
+
+  const attemptOne = (rows: ReadonlyArray<LoggedRow>): Effect.Effect<void, CassandraError> =>
+    Effect.flatMap(attempt([rows]), ([failure]) => failure ? Effect.fail(failure) : Effect.void)
 
   /** That a node has not heard of the table yet is no fault of the rows; that there is none is none either. */
   const judge = (row: LoggedRow) => (error: CassandraError): Effect.Effect<never, Refusal> => {
@@ -144,12 +155,43 @@ export const make = Effect.fnUntraced(function*(
   }
 
   // The way of most requests is short: what there is for a failure is only built for one.
+  const writeAll = <E>(
+    origin: RowsOrigin<E>,
+    requests: ReadonlyArray<ReadonlyArray<LoggedRow>>
+  ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> =>
+    Effect.flatMap(attempt(requests), (failures) => {
+      const failed = failures.flatMap((error, i) => error === null ? [] : [{ error, rows: requests[i]! }])
+      return failed.length === 0
+        ? Effect.void
+        : Effect.forEach(failed, ({ error, rows }) => writeAgain(origin, rows, error, 0), {
+          concurrency: "unbounded",
+          discard: true
+        })
+    })
+
+  /** The requests of a burst, as many at once as may be. */
+  const writeBurst = <E>(
+    origin: RowsOrigin<E>,
+    { requests, rows }: Burst
+  ): Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> => {
+    let next = 0
+    const rest: Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() =>
+      next === requests.length
+        ? Effect.succeed(rows)
+        : Effect.andThen(
+          gate.pass(requests.length - next, (count) => writeAll(origin, requests.slice(next, next += count))),
+          rest
+        )
+    )
+    return rest
+  }
+
   const write = <E>(
     origin: RowsOrigin<E>,
     rows: ReadonlyArray<LoggedRow>,
     attempts: number
   ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> =>
-    Effect.catch(attempt(rows), (error) => writeAgain(origin, rows, error, attempts))
+    Effect.catch(attemptOne(rows), (error) => writeAgain(origin, rows, error, attempts))
 
   const writeAgain = <E>(
     origin: RowsOrigin<E>,
@@ -158,7 +200,7 @@ export const make = Effect.fnUntraced(function*(
     attemptsBefore: number
   ): Effect.Effect<void, E | CassandraError | RowRefused | SendFailed> => {
     let attempts = attemptsBefore
-    return Effect.suspend(() => attempts++ === attemptsBefore ? Effect.fail(first) : attempt(rows)).pipe(
+    return Effect.suspend(() => attempts++ === attemptsBefore ? Effect.fail(first) : attemptOne(rows)).pipe(
       Effect.catch(judge(rows[0]!)),
       Effect.tapError(({ error, isRetryable }) =>
         isRetryable
@@ -220,13 +262,12 @@ export const make = Effect.fnUntraced(function*(
         Stream.mapArray((arrays) => {
           // All that was read together is planned together: the more rows, the more of them share a partition.
           const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
-          return planAll(rows) as [Request, ...Array<Request>]
+          return burstsOf(planAll(rows), burstMax) as [Burst, ...Array<Burst>]
         }),
-        Stream.mapEffect(
-          (request) =>
-            Effect.as(Semaphore.withPermits(permits, 1)(write(origin, request.rows, 0)), request.rows.length),
-          { concurrency: requestsInFlightMax, unordered: true }
-        ),
+        Stream.mapEffect((burst) => writeBurst(origin, burst), {
+          concurrency: Math.ceil(requestsInFlightMax / burstMax) + 1,
+          unordered: true
+        }),
         Stream.runForEachArray((counts) => {
           let rows = 0
           for (const count of counts) rows += count
@@ -256,3 +297,25 @@ const watchTable = (
     Effect.retry(sendRetry),
     Effect.cachedWithTTL("1 second")
   )
+
+/** Requests that are sent together, all of one statement. */
+interface Burst {
+  readonly requests: Array<ReadonlyArray<LoggedRow>>
+  rows: number
+}
+
+const burstsOf = (requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {
+  const bursts: Array<Burst> = []
+  let last: Burst | null = null
+  for (const { rows } of requests) {
+    if (
+      last === null || last.requests.length >= burstMax || last.requests[0]![0]!.statement !== rows[0]!.statement
+    ) {
+      last = { requests: [], rows: 0 }
+      bursts.push(last)
+    }
+    last.requests.push(rows)
+    last.rows += rows.length
+  }
+  return bursts
+}

@@ -77,5 +77,6 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "triggers-after-the-end": "a trigger is answered at once, and no failure is counted; test/checkpoint, test/job",
   "waits-for-aborted": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",
   "no-back-pressure": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",
-  "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test"
+  "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test",
+  "burst-above-limit": "a request is answered or not, and nobody waits for another's; RequestGate.test"
 }

@@ -668,7 +668,9 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
       const data = withFaults(session, { beforeLedger: () => Effect.die("a ledger batch on the data cluster") })
       const counted = {
         ...data,
-        batchEncoded: (...args: Parameters<typeof data.batchEncoded>) => (dataBatches++, data.batchEncoded(...args))
+        batchesEncoded: (
+          ...args: Parameters<typeof data.batchesEncoded>
+        ) => (dataBatches++, data.batchesEncoded(...args))
       }
       const program = Job.run({ source: chunked([range(0, 10)]), sink: { query: insert(table) } })
       yield* Effect.flatMap(CheckpointCommitter, () => Effect.provideService(program, CassandraSession, counted)).pipe(

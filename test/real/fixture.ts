@@ -7,7 +7,7 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraError, Connection } from "../../src/cassandra/CassandraError.ts"
 import type { BatchStatement, Session } from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
-import { toStatements } from "../../src/cassandra/EncodedRows.ts"
+import { eachBatch, toStatements } from "../../src/cassandra/EncodedRows.ts"
 import type { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { StateBackend } from "../../src/state/StateBackend.ts"
@@ -66,12 +66,15 @@ export const withFaults = (session: Session, faults: Faults): Session => ({
     const after = (ledger ? faults.afterLedger : faults.after)?.(statements) ?? Effect.void
     return Effect.andThen(before, Effect.tap(session.batch(statements, options), () => after))
   },
-  batchEncoded: (rows, options) => {
+  batchesEncoded: eachBatch((rows, options) => {
     const statements = toStatements(rows)
     const before = faults.before?.(statements) ?? Effect.void
     const after = faults.after?.(statements) ?? Effect.void
-    return Effect.andThen(before, Effect.tap(session.batchEncoded(rows, options), () => after))
-  }
+    return Effect.andThen(
+      before,
+      Effect.flatMap(session.batchesEncoded([rows], options), ([failure]) => failure ? Effect.fail(failure) : after)
+    )
+  })
 })
 
 /** Everything a job needs, in a state directory of its own. */

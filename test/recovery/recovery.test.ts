@@ -72,6 +72,7 @@ const programOf = (
     writeBufferBytes: 262_144,
     readBufferBytes: 1_048_576,
     requestsInFlightMax: 4,
+    burstMax: 1,
     isRouted: seed % 3 === 0,
     endPause: 0,
     savepoints: null

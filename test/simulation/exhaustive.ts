@@ -68,6 +68,7 @@ const job = (checkpoints: number, hasBad: boolean, runs: ReadonlyArray<Run>): Pr
   segmentBytesMax: 8_000_000,
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
+  burstMax: 1,
   isImpatient: true,
   isRouted: false,
   endPause: 0,

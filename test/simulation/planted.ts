@@ -500,7 +500,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "limit-falls-to-zero",
     "Failures halve the requests that may be under way until there may be none, and nothing is sent any more.",
-    edit("sink/AdaptiveLimit.ts", "Math.max(1, exact)", "Math.max(0, exact)")
+    edit("sink/AdaptiveLimit.ts", "Math.max(1, exact)", "Math.max(0, exact)"),
+    edit("sink/RequestGate.ts", "Math.max(1, bound())", "bound()")
+  ),
+  bug(
+    "burst-above-limit",
+    "Requests that are sent together wait for a limit that allows all of them, and nothing is under way that could raise it.",
+    edit("sink/RequestGate.ts", "underWay === 0 || free * 4 >= max ? Math.max(0, free) : 0", "0")
   ),
 
   // --- savepoints

@@ -61,6 +61,8 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly segmentBytesMax: number
   readonly pendingBytesMax: number
   readonly requestsInFlightMax: number
+  /** Requests that are sent together; where it is more than one, each row is a request. */
+  readonly burstMax: number
   /** Requests are repeated once only. */
   readonly isImpatient: boolean
   /** Records are written with one of two statements by turns, both of which write the same cells. */
@@ -282,6 +284,7 @@ export const generate = (seed: number): Program => {
     segmentBytesMax: dice.pick([100, 8_000_000]),
     pendingBytesMax: dice.pick([400, 8_000_000]),
     requestsInFlightMax: dice.pick([1, 4]),
+    burstMax: ownDice.pick([1, 1, 3]),
     isImpatient: dice.chance(0.3),
     isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])

@@ -13,6 +13,7 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import type { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
+import { defaultBounds } from "../../src/sink/BatchPlan.ts"
 import * as DeadLetterFile from "../../src/sink/DeadLetterFile.ts"
 import type { StatementOptions } from "../../src/sink/StatementRoutes.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
@@ -48,6 +49,8 @@ class JobState {
   /** Its job has failed, and has not started again. */
   isBetweenRuns = false
 }
+
+const rowByRow = { ...defaultBounds, partitionRowsMax: 1, partitionsMax: 1 }
 
 export const run = (program: Program, options: Options = {}): Outcome => {
   const jobs = new Map<Process, JobState>()
@@ -120,6 +123,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         sink: {
           ...program.isRouted ? { statements: routed } : { query },
           requestsInFlightMax: program.requestsInFlightMax,
+          burstMax: program.burstMax,
+          batchBounds: program.burstMax > 1 ? rowByRow : undefined,
           segmentBytesMax: program.segmentBytesMax,
           pendingBytesMax: program.pendingBytesMax,
           sendRetry: program.isImpatient ? once : undefined

@@ -35,7 +35,7 @@ const load = (limit: AdaptiveLimit.AdaptiveLimit, server: Server, forMillis: num
       limit.failed(millis(startedAt), millis(now))
     } else {
       done++
-      limit.succeeded(millis(startedAt), millis(now))
+      limit.succeeded(millis(startedAt), millis(now), 1)
     }
     values.push(limit.value)
   }
@@ -118,7 +118,7 @@ describe("AdaptiveLimit", () => {
         const startedAt = now
         now += latency
         const before = limit.value
-        const changed = limit[fails ? "failed" : "succeeded"](millis(startedAt), millis(now))
+        const changed = limit[fails ? "failed" : "succeeded"](millis(startedAt), millis(now), 1 + latency % 7)
         assert.strictEqual(changed, before !== limit.value)
         assert.isAtLeast(limit.value, 1)
         assert.isAtMost(limit.value, Math.max(1, max))

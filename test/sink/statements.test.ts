@@ -137,10 +137,12 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("a sink of several s
       const session = yield* CassandraSession.CassandraSession
       const watched: CassandraSession.Session = {
         ...session,
-        batchEncoded: (rows, options) => {
-          const name = rows.cql.split(" ").slice(0, 3).join(" ")
-          levels.set(name, (levels.get(name) ?? new Set()).add(options?.consistency))
-          return session.batchEncoded(rows, options)
+        batchesEncoded: (batches, options) => {
+          for (const { cql } of batches) {
+            const name = cql.split(" ").slice(0, 3).join(" ")
+            levels.set(name, (levels.get(name) ?? new Set()).add(options?.consistency))
+          }
+          return session.batchesEncoded(batches, options)
         }
       }
       const events = [1, 2, 3].map((seq): Event => ({ type: "put", user: 1, item: seq, seq }))

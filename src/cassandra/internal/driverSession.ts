@@ -244,17 +244,21 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       return Effect.map(run("batch", request, () => sendBatch(client, statements, driverOptions)), toResult)
     })
 
-  const batchEncoded: Session["batchEncoded"] = (batch, options) =>
+  const batchesEncoded: Session["batchesEncoded"] = (batches, options) =>
     Effect.suspend(() => {
-      if (batch.rows.length === 0) return Effect.void
+      if (batches.length === 0) return Effect.succeed([])
       const driverOptions = toDriverOptions({ ...options, idempotent: true }, true, false)
-      const request: Request = {
-        statements: [{ cql: batch.cql, params: undefined }],
-        options: driverOptions,
-        consistency: options?.consistency,
-        trace: false
-      }
-      return Effect.asVoid(run("batch", request, () => sendEncodedBatch(client, batch, driverOptions)))
+      const statements = [{ cql: batches[0]!.cql, params: undefined }]
+      return inFlight.runAll(
+        batches.length,
+        (index) =>
+          batches[index]!.rows.length === 0
+            ? Promise.resolve()
+            : sendEncodedBatch(client, batches[index]!, driverOptions),
+        failure("batch", { statements, options: driverOptions, consistency: options?.consistency, trace: false }),
+        closed("batch"),
+        measure({ statements, batch: true, verb: undefined })
+      )
     })
 
   const table: Session["table"] = (keyspace, name) =>
@@ -327,7 +331,7 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       stream,
       prepare,
       batch,
-      batchEncoded,
+      batchesEncoded,
       table,
       clusterInfo
     },

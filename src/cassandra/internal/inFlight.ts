@@ -20,6 +20,17 @@ export interface InFlight<E> {
     onClosed: () => E,
     observe: Observe<E>
   ) => Effect.Effect<A, E>
+  /**
+   * Runs some requests at once: one callback for all of them, which comes when the last has settled, with the failure of
+   * each, or null. When closing has begun, none is sent.
+   */
+  readonly runAll: (
+    count: number,
+    request: (index: number) => Promise<unknown>,
+    onFailure: (cause: unknown) => E,
+    onClosed: () => E,
+    observe: Observe<E>
+  ) => Effect.Effect<Array<E | null>>
   /** Refuses what comes from now on, and waits for the rest, at most so many milliseconds. Gives what was left over. */
   readonly close: (millis: number) => Effect.Effect<number>
 }
@@ -58,6 +69,34 @@ export const makeInFlight = <E>(): InFlight<E> => {
           )
         } catch (cause) {
           failed(cause)
+        }
+      }),
+    runAll: (requests, request, onFailure, onClosed, observe) =>
+      Effect.callback((resume) => {
+        const failures: Array<E | null> = Array.from({ length: requests }, () => null)
+        if (closed) return resume(Effect.succeed(failures.map(onClosed)))
+        let left = requests
+        count += requests
+        const end = () => {
+          settled()
+          if (--left === 0) resume(Effect.succeed(failures))
+        }
+        for (let i = 0; i < requests; i++) {
+          const observed = observe()
+          const failed = (cause: unknown) => {
+            const failure = onFailure(cause)
+            failures[i] = failure
+            observed(failure)
+            end()
+          }
+          try {
+            request(i).then(() => {
+              observed(null)
+              end()
+            }, failed)
+          } catch (cause) {
+            failed(cause)
+          }
         }
       }),
     close: (millis) =>

@@ -9,6 +9,7 @@ import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Session } from "../../cassandra/CassandraSession.ts"
+import { eachBatch } from "../../cassandra/EncodedRows.ts"
 import type { Run } from "../FaultProgram.ts"
 import type { DiskOperation, DiskProcess, SimulatedDisk } from "../SimulatedDisk.ts"
 import type { TrailStep } from "./crashModel.ts"
@@ -136,7 +137,13 @@ export const watchedSession = (
     prepare: (cql) => watch(session.prepare(cql), { kind: "prepare", cql }),
     table: (keyspace, name) => watch(session.table(keyspace, name), { kind: "table", cql: null }),
     clusterInfo: watch(session.clusterInfo, { kind: "clusterInfo", cql: null }),
-    batchEncoded: (rows, options) => watch(session.batchEncoded(rows, options), { kind: "batch", cql: rows.cql }),
+    batchesEncoded: eachBatch((rows, options) =>
+      watch(
+        Effect.flatMap(session.batchesEncoded([rows], options), ([failure]) =>
+          failure ? Effect.fail(failure) : Effect.void),
+        { kind: "batch", cql: rows.cql }
+      )
+    ),
     batch: (statements, options) => {
       const cql = statements[0]?.cql ?? null
       const isConditional = cql !== null && / IF /i.test(cql)

@@ -18,7 +18,7 @@ import type {
   Row,
   Session
 } from "../../cassandra/CassandraSession.ts"
-import { toStatements } from "../../cassandra/EncodedRows.ts"
+import { eachBatch, toStatements } from "../../cassandra/EncodedRows.ts"
 import { byKind, emptyResult, toColumn } from "../../cassandra/internal/driverData.ts"
 import type { PreparedMeta } from "../../cassandra/internal/preparedStatement.ts"
 import { areBound, bind } from "../../cassandra/internal/preparedStatement.ts"
@@ -288,8 +288,9 @@ export const makeSession = (data: Data, network: Network, process: Process, opti
         )),
     prepare,
     batch,
-    batchEncoded: (rows, options_) =>
-      Effect.asVoid(batch(toStatements(rows), { ...options_, logged: false, idempotent: true })),
+    batchesEncoded: eachBatch((rows, options_) =>
+      batch(toStatements(rows), { ...options_, logged: false, idempotent: true })
+    ),
     table: (keyspace, name) =>
       Effect.map(
         query(selectColumns, [keyspace, name]),
