@@ -77,5 +77,20 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "triggers-after-the-end": "a trigger is answered at once, and no failure is counted; test/checkpoint, test/job",
   "waits-for-aborted": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",
   "no-back-pressure": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",
-  "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test"
+  "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test",
+  "savepoint-segment-not-synced": "there are no savepoints here; Savepoint.test",
+  "savepoint-directory-not-synced": "there are no savepoints here; Savepoint.test",
+  "savepoint-before-segments": "there are no savepoints here; Savepoint.test",
+  "savepoint-position-of-the-reader": "there are no savepoints here; test/job/savepoint",
+  "savepoint-without-rows": "there are no savepoints here; test/cli/savepoint",
+  "restore-stamps-anew": "there are no savepoints here; test/cli/savepoint",
+  "restore-below-the-old-job": "there are no savepoints here; test/job/savepoint",
+  "restore-without-fence": "there are no savepoints here; test/cli/savepoint",
+  "restore-supersedes-unasked": "there are no savepoints here; CassandraCommitter.test",
+  "restore-by-a-zombie": "there are no savepoints here; the simulation",
+  "restore-of-one-lineage": "there are no savepoints here; test/cli/savepoint",
+  "restored-twice": "there are no savepoints here; test/job/savepoint",
+  "restored-before-its-rows": "there are no savepoints here; the simulation",
+  "origin-forgotten": "there are no savepoints here; test/job/savepoint",
+  "cache-of-a-successor": "a process asks for its epoch only before it ends; CassandraCommitter.test"
 }
