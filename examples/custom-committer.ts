@@ -22,6 +22,7 @@ const durations = Metric.histogram("ledger.duration", {
 const epochRow = -1
 const publishedRow = -2
 const timestampRow = -3
+const publishedEpochRow = -5
 
 const make = Effect.fnUntraced(function*(file: string, uid: string) {
   const db = yield* Effect.acquireRelease(
@@ -99,17 +100,20 @@ const make = Effect.fnUntraced(function*(file: string, uid: string) {
         return {
           epoch,
           publishedCheckpointId: get(publishedRow),
+          publishedEpoch: get(publishedEpochRow),
           maxTimestamp: get(timestampRow),
           ledger: new Map(marks.map((mark) => [Number(mark["sub_id"]), Number(mark["value"])]))
         }
       }),
     // Each job has a file of its own here: one that a savepoint is of, under another name, is not in this one.
     supersede: () => Effect.succeed(null),
+    publishedEpoch: Effect.sync(() => get(publishedEpochRow)),
     checkEpoch: asHolder("check the epoch", () => {}),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       asHolder("publish", () => {
         raise(publishedRow, checkpointId)
         raise(timestampRow, maxTimestamp)
+        raise(publishedEpochRow, epoch)
       }),
     commitCheckpoint: (subtask, checkpointId) => commitCheckpoints([{ subtask, checkpointId }]),
     commitCheckpoints,

@@ -3,9 +3,9 @@
  *
  *     {keyspace}.checkpoints_{jobId} (sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))
  *
- * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Four rows with negative
+ * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Five rows with negative
  * `sub_id` hold what makes it safe: -1 the epoch, -2 the newest published checkpoint, -3 the greatest write timestamp
- * published, -4 a random number that tells whose claim the epoch is. All rows of a sink share a partition, so one
+ * published, -4 a random number that tells whose claim the epoch is, -5 the epoch that published last. All rows of a sink share a partition, so one
  * conditional batch checks the epoch and moves the ledger; they are only ever written by conditional batches and read
  * at serial consistency. A batch that is refused changes nothing.
  *
@@ -80,6 +80,7 @@ const epochRow = -1
 const publishedRow = -2
 const timestampRow = -3
 const ownerRow = -4
+const publishedEpochRow = -5
 
 const check = (options: CassandraCommitterOptions): CommitterOptionError | null => {
   const { jobId, uid } = options
@@ -366,6 +367,7 @@ export const make = Effect.fnUntraced(function*(
     return {
       epoch,
       publishedCheckpointId: rows.get(publishedRow) ?? 0,
+      publishedEpoch: rows.get(publishedEpochRow) ?? 0,
       maxTimestamp: rows.get(timestampRow) ?? 0,
       ledger: committedOf(rows)
     }
@@ -413,9 +415,14 @@ export const make = Effect.fnUntraced(function*(
     createResource,
     claimEpoch,
     supersede,
+    publishedEpoch: Effect.map(read, (rows) => rows.get(publishedEpochRow) ?? 0),
     checkEpoch,
     publishCheckpoint: (checkpointId, maxTimestamp) =>
-      raiseAll("publish the checkpoint", [[publishedRow, checkpointId], [timestampRow, maxTimestamp]]),
+      raiseAll("publish the checkpoint", [
+        [publishedRow, checkpointId],
+        [timestampRow, maxTimestamp],
+        [publishedEpochRow, epoch]
+      ]),
     commitCheckpoint: (subtask, checkpointId) => commitCheckpoints([{ subtask, checkpointId }]),
     commitCheckpoints,
     isCheckpointCommitted: (subtask, checkpointId) =>

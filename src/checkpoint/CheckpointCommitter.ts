@@ -78,6 +78,8 @@ export interface Claim {
   readonly epoch: number
   /** The newest checkpoint whose rows any epoch may have sent; 0 if there was none. */
   readonly publishedCheckpointId: number
+  /** The epoch that published it; 0 if there was none. A state that is older than this epoch is not the job's any more. */
+  readonly publishedEpoch: number
   /** No row sent by an earlier epoch has a greater write timestamp (microseconds since 1970); 0 if there was none. */
   readonly maxTimestamp: number
   /** By subtask: everything up to this checkpoint is in. */
@@ -110,6 +112,8 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
   readonly supersede: (
     job: { readonly jobId: string; readonly uid: string }
   ) => Effect.Effect<Claim | null, CommitterError | Fenced>
+  /** `publishedEpoch` of a `Claim`, without claiming anything. */
+  readonly publishedEpoch: Effect.Effect<number, CommitterError>
   /** Fails with `Fenced` if the epoch is no longer the newest. */
   readonly checkEpoch: Effect.Effect<void, CommitterError | Fenced>
   /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
@@ -137,6 +141,7 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
 export interface MemoryLedger {
   epoch: number
   publishedCheckpointId: number
+  publishedEpoch: number
   maxTimestamp: number
   readonly committed: Map<number, number>
 }
@@ -150,6 +155,7 @@ export interface MemoryLedger {
 export const makeMemoryLedger = (): MemoryLedger => ({
   epoch: 0,
   publishedCheckpointId: 0,
+  publishedEpoch: 0,
   maxTimestamp: 0,
   committed: new Map()
 })
@@ -187,15 +193,23 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
           return Effect.fail(new Fenced({ ledger: describe, epoch: previous, currentEpoch: ledger.epoch }))
         }
         epoch = ledger.epoch = Math.max(ledger.epoch, above) + 1
-        const { maxTimestamp, publishedCheckpointId } = ledger
-        return Effect.succeed({ epoch, publishedCheckpointId, maxTimestamp, ledger: new Map(ledger.committed) })
+        const { committed, maxTimestamp, publishedCheckpointId, publishedEpoch } = ledger
+        return Effect.succeed({
+          epoch,
+          publishedCheckpointId,
+          publishedEpoch,
+          maxTimestamp,
+          ledger: new Map(committed)
+        })
       }),
+    publishedEpoch: Effect.sync(() => ledger.publishedEpoch),
     // A ledger in memory is of one job.
     supersede: () => Effect.succeed(null),
     checkEpoch: asHolder(() => {}),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       asHolder(() => {
         ledger.publishedCheckpointId = Math.max(checkpointId, ledger.publishedCheckpointId)
+        ledger.publishedEpoch = epoch
         ledger.maxTimestamp = Math.max(maxTimestamp, ledger.maxTimestamp)
       }),
     commitCheckpoint: (subtask, checkpointId) => commit([{ subtask, checkpointId }]),

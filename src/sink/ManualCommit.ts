@@ -14,6 +14,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import { mustBeCurrent } from "./Recovery.ts"
 
 /**
  * The checkpoint is not the oldest that is pending, so the ledger would not be contiguous.
@@ -69,6 +70,7 @@ export const claim = Effect.gen(function*(): Effect.fn.Return<
 > {
   const committer = yield* CheckpointCommitter
   const backend = yield* StateBackend
+  yield* mustBeCurrent
   let claimed = yield* committer.claimEpoch(null)
   let manifest = yield* backend.latestCheckpoint
   // A ledger that was lost has begun anew below the epochs of the state.

@@ -13,9 +13,11 @@ import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
+import type { Manifest } from "../checkpoint/Manifest.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
+import { StateUnusable } from "../state/WalError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 
 /**
@@ -43,6 +45,48 @@ export interface RecoveryOptions {
 export const claimRetry = Retry.exponential("30 seconds")
 
 /**
+ * A checkpoint is published when its manifest is durable. So a published one of a later epoch than all manifests here has
+ * its manifest elsewhere: this state was left behind, and the ledger's marks are not about its rows.
+ */
+const compare = Effect.fnUntraced(function*(
+  found: Manifest | null,
+  publishedEpoch: number
+): Effect.fn.Return<void, StateUnusable, CheckpointCommitter | StateBackend> {
+  if (found === null || publishedEpoch <= found.epoch) return
+  const { checkpointId, epoch, jobId, records, uid } = found
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  return yield* new StateUnusable({
+    path: backend.describe,
+    reason: "outdated",
+    detail:
+      `The state in ${backend.describe} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
+      `${checkpointId} of epoch ${epoch}, after ${records} records, and ${committer.describe} says that epoch ` +
+      `${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory away to load the ` +
+      `input from its beginning; or take a savepoint of this directory, and begin with it in an empty one ` +
+      `(--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing newer.`
+  })
+})
+
+/**
+ * Fails with `StateUnusable` if the job has gone on with another state than this one. Asked before anything is claimed:
+ * whoever works with the newer state is not to be disturbed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, CheckpointCommitter | StateBackend> = Effect
+  .gen(
+    function*() {
+      const backend = yield* StateBackend
+      const committer = yield* CheckpointCommitter
+      // In this order: what is published until now has its manifest already.
+      const publishedEpoch = yield* Effect.retry(committer.publishedEpoch, claimRetry)
+      yield* compare(yield* backend.latestCheckpoint, publishedEpoch)
+    }
+  )
+
+/**
  * The epoch is claimed before the manifest is read: what a superseded process did until then is seen, and what it does
  * later no longer counts. Files of no checkpoint are removed.
  *
@@ -60,8 +104,10 @@ export const start = Effect.fnUntraced(function*(
   const committer = yield* CheckpointCommitter
   const claimEpoch = (previous: number | null, above?: number) =>
     countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
+  if (options.previousEpoch === null) yield* mustBeCurrent
   let claim = yield* claimEpoch(options.previousEpoch)
   let restored = yield* backend.latestCheckpoint
+  yield* compare(restored, claim.publishedEpoch)
   // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
   while (restored !== null && restored.epoch >= claim.epoch) {
     yield* Effect.logWarning(

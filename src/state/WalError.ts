@@ -72,7 +72,15 @@ export class StateUnusable extends Schema.TaggedError<StateUnusable>("effect-cas
   "StateUnusable",
   {
     path: Schema.String,
-    reason: Schema.Literals(["locked", "other-job", "other-version", "not-empty", "no-savepoint", "is-savepoint"]),
+    reason: Schema.Literals([
+      "locked",
+      "other-job",
+      "other-version",
+      "not-empty",
+      "no-savepoint",
+      "is-savepoint",
+      "outdated"
+    ]),
     detail: Schema.String
   }
 ) {

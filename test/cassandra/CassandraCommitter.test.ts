@@ -121,6 +121,7 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
         assert.deepStrictEqual(claim, {
           epoch: 2,
           publishedCheckpointId: 7,
+          publishedEpoch: 1,
           maxTimestamp: 700,
           ledger: new Map([[1, 6]])
         })

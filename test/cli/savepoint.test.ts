@@ -132,6 +132,35 @@ describe.concurrent("effect-cassandra savepoint", { timeout: 240_000 }, () => {
     }
   })
 
+  it("a state that the job has not gone on with is refused, and its rows are sent by a savepoint of it", async () => {
+    const uid = "left"
+    const lines = Array.from({ length: 240 }, (_, id) => fixture.line(uid, id))
+    const { directory, file } = await pendingState(fixture, uid, { lines, blocks: 4, checkpoints: 3 })
+    // On another machine, which has nothing of it, the job begins anew; it has come to the tenth line.
+    const start = fixture.write("left-start.ndjson", lines.slice(0, 10))
+    const elsewhere = await run(
+      fixture.load(uid, start).map((arg) =>
+        arg.startsWith("--state=") ? `--state=${fixture.path("left-elsewhere")}` : arg
+      )
+    )
+    assert.strictEqual(elsewhere.code, 0, elsewhere.stderr)
+    const before = await cells(uid)
+    assert.strictEqual(before.size, 10)
+
+    const back = await run(fixture.load(uid, file))
+    ends(
+      back,
+      7,
+      /is not the newest of job 'cli' \(uid 'left'\): it ends with checkpoint 3 .* has gone on with another one/
+    )
+    const savepoint = await take(directory, fixture.path("to-left"))
+    const restored = await restore(savepoint, "cli", uid, file)
+    assert.strictEqual(summaryOf(restored)["outcome"], "finished")
+    const after = await cells(uid)
+    assert.strictEqual(after.size, 240)
+    for (const [id, cell] of before) assert.deepStrictEqual(after.get(id), cell, `row ${id}`)
+  })
+
   it("a process of the old job that still runs is fenced, and nothing that it does counts any more", async () => {
     const uid = "zombie"
     const file = fixture.write("zombie.ndjson", fixture.wideLines(uid, many))

@@ -23,6 +23,7 @@ export const lettersPath = "/data/jobs/letters.ndjson"
 
 const timestampRow = -3
 const ownerRow = -4
+const publishedEpochRow = -5
 
 interface Lineage {
   readonly timestamps: Map<number, bigint>
@@ -167,6 +168,12 @@ export class Oracle {
       }
       ledger.set(sub, value)
     }
+  }
+
+  /** Whether a job has gone on with another state than the one on this disk, which then has nothing to say any more. */
+  isLeftBehind(disk: SimulatedDisk, jobId: string): boolean {
+    const [newest] = manifestsOf(disk)
+    return newest !== undefined && BigInt(newest.epoch) < (this.ledgerOf(jobId).get(publishedEpochRow) ?? 0n)
   }
 
   /**

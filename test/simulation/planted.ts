@@ -375,6 +375,12 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
 
+  bug(
+    "outdated-state-trusted",
+    "A state that the job has not gone on with is taken for its own: marks about others' rows count for its pending ones.",
+    edit(recovery, "if (found === null || publishedEpoch <= found.epoch) return", "if (publishedEpoch > -1) return")
+  ),
+
   // --- dead letters
 
   bug(

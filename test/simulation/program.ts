@@ -289,6 +289,7 @@ export const generate = (seed: number): Program => {
     isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
+  if (!endsQuietly && !meets && ownDice.chance(0.03)) return comesBack(ownDice, program)
   // Letters stay where they are when a job moves: the oracle would have to look on several disks.
   if (program.savepoints !== null) return program
   if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(program)
@@ -305,6 +306,36 @@ export const generate = (seed: number): Program => {
     },
     restart: { kind: "fixed-delay", attempts: 1000, delay: 0 },
     isImpatient: true
+  }
+}
+
+/**
+ * A job begins anew on another machine, and then somebody runs it again on the first: with rows there that are not sent, and
+ * marks in the ledger that are about others.
+ */
+const comesBack = (dice: Dice, program: Program): Program => {
+  const [one, other] = [
+    FaultProgram.undisturbed(dice.between(1, 2), 0),
+    FaultProgram.undisturbed(dice.between(1, 2), 1)
+  ]
+  return {
+    ...program,
+    runs: [
+      { ...one, end: { kind: "kill", at: dice.between(3, 7), where: "after rename *.manifest.tmp" } },
+      { ...other, end: { kind: "kill", at: dice.between(2, 10), where: dice.pick(["after lwt", "after batch"]) } },
+      one,
+      other
+    ],
+    savepoints: null,
+    chunks: [...program.chunks, ...program.chunks].map(({ keys }) => ({ keys, failures: 0, pause: 10 })),
+    checkpoint: {
+      ...program.checkpoint,
+      intervalMillis: 10,
+      minPauseMillis: 0,
+      timeoutMillis: 10_000,
+      pendingCheckpointsMax: 8
+    },
+    restart: { kind: "fixed-delay", attempts: 1000, delay: 0 }
   }
 }
 

@@ -197,7 +197,18 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     mayFlip: (path) => path !== lettersPath,
     mayFreeze: (process) => process.claim === "known",
     isDamageReport,
-    onExit: (process, exit) => judge(world, process, exit),
+    // Whoever is told that his state is an old one runs on the other machine.
+    placeOf: (machine) => leftBehind.has(machine) ? 1 - machine : machine,
+    onExit: (process, exit) => {
+      if (!isOutdated(exit)) return judge(world, process, exit)
+      const { disk, number } = process.machine
+      readLedger()
+      if (!oracle.isLeftBehind(disk, operator.home(process.machine).jobId)) {
+        world.violate(`process ${process.name} says that the state of machine ${number} is an old one, and it is not`)
+      }
+      world.count("a state that was left behind")
+      leftBehind.add(number)
+    },
     onTurnOver: (process) => {
       readLedger()
       if (process.exit?._tag !== "Success") return
@@ -225,9 +236,16 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       oracle.files(machine.disk, program.retainedCheckpoints)
     }
   }
+  const leftBehind = new Set<number>()
   const world: World = new World(program, scenario, options.trace)
   const operator: Operator = new Operator(program, world, oracle)
   return world.live()
+}
+
+const isOutdated = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  if (exit._tag === "Success") return false
+  const error = Cause.squash(exit.cause) as { readonly _tag?: string; readonly reason?: unknown }
+  return error._tag === "StateUnusable" && error.reason === "outdated"
 }
 
 const isDamageReport = (error: unknown): boolean => {

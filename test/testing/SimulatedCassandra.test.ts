@@ -682,6 +682,7 @@ describe("the library on it", () => {
       assert.deepStrictEqual(yield* one.claimEpoch(null), {
         epoch: 1,
         publishedCheckpointId: 0,
+        publishedEpoch: 0,
         maxTimestamp: 0,
         ledger: new Map()
       })
@@ -693,6 +694,7 @@ describe("the library on it", () => {
       assert.deepStrictEqual(yield* two.claimEpoch(null), {
         epoch: 2,
         publishedCheckpointId: 1,
+        publishedEpoch: 1,
         maxTimestamp: 500,
         ledger: new Map([[0, 2], [1, 1]])
       })

@@ -33,6 +33,8 @@ export interface Scenario {
   readonly onStep?: (process: Process, step: DiskStep | null) => void
   /** Whether a process that is to freeze here may. */
   readonly mayFreeze?: (process: Process) => boolean
+  /** Which machine a process is started on that is to run on this one. Default: this one. */
+  readonly placeOf?: (machine: number) => number
   /** How a process ended by itself. */
   readonly onExit?: (process: Process, exit: Exit.Exit<unknown, unknown>, world: World) => void
   /** It is somebody else's turn: the process has ended, died or was frozen. */

@@ -177,7 +177,8 @@ export class World {
   }
 
   private start(run: Run, number: number | null): Process {
-    const machine = this.machineOf(run.machine + this.machinesLeft)
+    const place = run.machine + this.machinesLeft
+    const machine = this.machineOf(this.scenario.placeOf?.(place) ?? place)
     if (run.flip !== null) this.flip(machine, run.flip)
     const disk = machine.disk.boot()
     const name = number === null ? "the last" : `${number}`

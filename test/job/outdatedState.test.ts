@@ -1,0 +1,150 @@
+/**
+ * A job whose state was left behind: it went on with another one (a machine that was lost, a volume that was not there), and
+ * then somebody runs it with the first again. The ledger's marks are not about the rows of that one any more.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
+import { Record } from "../../src/checkpoint/Element.ts"
+import * as Job from "../../src/job/Job.ts"
+import * as ManualCommit from "../../src/sink/ManualCommit.ts"
+import type { Source } from "../../src/source/Source.ts"
+import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
+import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
+import * as Savepoint from "../../src/state/Savepoint.ts"
+import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+
+const names = { jobId: "job", uid: "sink" }
+const directory = "/state"
+const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
+
+/** A row every 100 ms. */
+const rows = (count: number): Source<{ readonly id: number; readonly v: number }> => ({
+  describe: "rows",
+  total: null,
+  progress: () => 0,
+  read: (from) =>
+    Stream.range(Number(from?.["next"] ?? 0), count - 1).pipe(
+      Stream.rechunk(1),
+      Stream.tap(() => Effect.sleep("100 millis")),
+      Stream.map((v) => ({ records: [new Record({ id: v, v }, v)], position: { next: v + 1 } }))
+    )
+})
+
+const world = Effect.gen(function*() {
+  const cluster = SimulatedCassandra.makeCluster()
+  const setup = cluster.session()
+  yield* setup.query("CREATE KEYSPACE sim WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+  yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
+  /** Whether Cassandra takes rows; the ledger works in any case. */
+  let takesRows = true
+  const machine = () => {
+    const disk = SimulatedDisk.make()
+    return (at = directory) => {
+      const session = cluster.session()
+      const watched = {
+        ...session,
+        batchesEncoded: (...args: Parameters<typeof session.batchesEncoded>) =>
+          takesRows ? session.batchesEncoded(...args) : Effect.never
+      }
+      return Layer.mergeAll(
+        CassandraCommitter.layer(names),
+        FileStateBackend.layer({ directory: at, ...names })
+      ).pipe(
+        Layer.provideMerge(Layer.succeed(CassandraSession, watched)),
+        Layer.provideMerge(disk.boot().layer)
+      )
+    }
+  }
+  return {
+    machine,
+    setTakesRows: (takes: boolean) => {
+      takesRows = takes
+    },
+    found: Effect.map(cluster.rows("sim.t"), (all) => all.map(({ row }) => Number(row["id"])).toSorted((a, b) => a - b))
+  }
+})
+
+const job = (count: number) =>
+  Job.run({
+    source: rows(count),
+    checkpoint: { interval: "1 second", minPause: 0, pendingCheckpointsMax: 100 },
+    sink: { query }
+  })
+
+const pass = (millis: number) =>
+  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
+
+/** Runs for so long, and is gone. */
+const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, millis: number) {
+  const fiber = yield* Effect.forkChild(Effect.exit(self))
+  yield* pass(millis)
+  yield* Fiber.interrupt(fiber)
+})
+
+const toEnd = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>) {
+  const fiber = yield* Effect.forkChild(self)
+  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+  return yield* Fiber.join(fiber)
+})
+
+const all = (count: number) => Array.from({ length: count }, (_, i) => i)
+
+/** One machine logs 25 rows that Cassandra does not take; another one begins anew, and comes not as far. */
+const leftBehind = Effect.gen(function*() {
+  const { found, machine, setTakesRows } = yield* world
+  const [one, other] = [machine(), machine()]
+  setTakesRows(false)
+  yield* runFor(Effect.provide(job(1000), one()), 3200)
+  setTakesRows(true)
+  yield* runFor(Effect.provide(job(1000), other()), 1300)
+  assert.isBelow((yield* found).length, 15)
+  return { one, other, found }
+})
+
+describe("a state that was left behind", () => {
+  it.effect("is refused, and disturbs nobody: its rows would have counted as those of the other", () =>
+    Effect.gen(function*() {
+      const { found, one, other } = yield* leftBehind
+      const running = yield* Effect.forkChild(Effect.exit(Effect.provide(job(40), other())))
+      yield* pass(500)
+      const error = yield* toEnd(Effect.flip(Effect.provide(job(40), one())))
+      assert.strictEqual(error._tag === "StateUnusable" ? error.reason : error._tag, "outdated")
+      assert.include(error.message, "epoch 2 has gone on with another one")
+      const byHand = yield* toEnd(Effect.flip(Effect.provide(Effect.asVoid(ManualCommit.claim), one())))
+      assert.strictEqual(byHand._tag === "StateUnusable" ? byHand.reason : byHand._tag, "outdated")
+      while (running.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(running)))
+      assert.deepStrictEqual(yield* found, all(40))
+    }))
+
+  it.effect("can be taken as a savepoint: begun with in an empty directory, its rows are sent after all", () =>
+    Effect.gen(function*() {
+      const { found, one } = yield* leftBehind
+      const taken = yield* Effect.provide(
+        DirectorySnapshot.take(directory, null, Savepoint.writeTo("/savepoints")),
+        one()
+      )
+      const restored = Effect.flatMap(
+        Savepoint.open(taken.describe),
+        (fromSavepoint) =>
+          Job.run({ source: rows(40), fromSavepoint, checkpoint: { interval: "1 second" }, sink: { query } })
+      )
+      const services = one("/elsewhere")
+      yield* toEnd(Effect.provide(restored, services))
+      assert.deepStrictEqual(yield* found, all(40))
+    }))
+
+  it.effect("is none as long as the other has published nothing", () =>
+    Effect.gen(function*() {
+      const { found, machine } = yield* world
+      const [one, other] = [machine(), machine()]
+      yield* runFor(Effect.provide(job(1000), one()), 3200)
+      yield* runFor(Effect.provide(job(1000), other()), 300)
+      yield* toEnd(Effect.provide(job(40), one()))
+      assert.deepStrictEqual(yield* found, all(40))
+    }))
+})
