@@ -10,7 +10,7 @@ import * as WriteAheadSink from "../../src/sink/WriteAheadSink.ts"
 import * as IterableSource from "../../src/source/IterableSource.ts"
 import * as TableContent from "../../src/testing/TableContent.ts"
 import * as TestKeyspace from "../../src/testing/TestKeyspace.ts"
-import { run as command } from "../cli/commandFixture.ts"
+import { newestManifest, run as command } from "../cli/commandFixture.ts"
 import { fresh, live, services, tempDirectory } from "../real/fixture.ts"
 
 interface Event {
@@ -223,7 +223,10 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("a sink of several s
       const events = [1, 2, 3].map((seq): Event => ({ type: "put", user: 1, item: seq, seq }))
       const down = { before: () => Effect.die("the server is gone") }
       yield* Effect.exit(run(events, sinkOf(keyspace), 1, { directory, jobId, faults: down }))
-      const { stdout } = yield* Effect.promise(() => command(["export", `--state=${directory}`, "--checkpoint=1"]))
+      const waits = newestManifest(directory)!.pending[0]!.checkpointId
+      const { stdout } = yield* Effect.promise(() =>
+        command(["export", `--state=${directory}`, `--checkpoint=${waits}`])
+      )
       assert.deepStrictEqual(
         stdout.trimEnd().split("\n").map((line) => JSON.parse(line)).map((
           { place, statement, values }
