@@ -127,6 +127,8 @@ export const checkNames = (
 }
 
 /**
+ * The statement that makes the keyspace of a ledger or of dead letters.
+ *
  * @internal
  */
 export const createKeyspace = (options: Pick<CassandraCommitterOptions, "keyspace" | "replication">): string => {

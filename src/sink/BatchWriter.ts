@@ -60,6 +60,7 @@ export interface RowsOrigin<E = never> {
   /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly checkpointId: number
+  /** Takes a row that Cassandra will never accept, after so many attempts. Default: it is a `RowRefused`. */
   readonly refused?: ((row: LoggedRow, error: CassandraError, attempts: number) => Effect.Effect<void, E>) | undefined
 }
 

@@ -29,6 +29,8 @@ import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine } from "./DeadLe
 const lineFeed = 0x0a
 
 /**
+ * Where the file of the dead letters is, and how many there may be.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -40,6 +42,8 @@ export interface DeadLetterFileOptions {
 }
 
 /**
+ * Dead letters in a file, for a program that provides the service itself. What is kept is durable when `write` returns.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -113,6 +117,8 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
+ * `make` as a layer.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -24,6 +24,8 @@ import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
 import { DeadLetterError, DeadLetters, maxErrorsDefault } from "./DeadLetters.ts"
 
 /**
+ * Where the table of the dead letters is, how it is made and written, and how many there may be.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -96,6 +98,8 @@ const valuesOf = (letter: DeadLetter): ReadonlyArray<unknown> => [
 ]
 
 /**
+ * Dead letters in a table, for a program that provides the service itself. What is kept is durable when `write` returns.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -151,6 +155,8 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
+ * `make` as a layer.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -151,6 +151,8 @@ export class TooManyBadRecords extends Schema.TaggedError<TooManyBadRecords>("ef
 }
 
 /**
+ * Where bad records go, and how many there may be. Where there is none, the first one ends the sink.
+ *
  * @category services
  * @since 0.1.0
  */

@@ -9,6 +9,8 @@
 import * as Effect from "effect/Effect"
 
 /**
+ * Lets requests through in bursts, within a bound that may change.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -57,6 +57,8 @@ export interface Run {
 }
 
 /**
+ * What a sink does with its bad records, from the encoder to the dead letters.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -76,6 +78,8 @@ export interface SetAside {
 }
 
 /**
+ * The dead letters among the rows of one segment, while it is sent.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -93,6 +97,8 @@ const heldMax = 256
 const heldCharactersMax = 4 * 1024 ** 2
 
 /**
+ * Sets aside into `letters` what can't be written with the `statements`. `locate` tells what a place stands for.
+ *
  * @category constructors
  * @since 0.1.0
  */

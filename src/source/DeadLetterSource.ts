@@ -28,6 +28,8 @@ import type { SourceError } from "./SourceError.ts"
 export const letterBytesMax = 256 * 1024 ** 2
 
 /**
+ * A file of dead letters, as the source of a load.
+ *
  * @category models
  * @since 0.1.0
  */
