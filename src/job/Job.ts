@@ -351,6 +351,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
+      // It is not, if the job has begun anew elsewhere and is not done there.
+      yield* Recovery.mustBeCurrent
       const letters = yield* Effect.serviceOption(DeadLetters)
       if (Option.isSome(letters)) {
         const { size } = yield* letters.value.ids(backend.jobId, backend.uid)

@@ -138,6 +138,18 @@ describe("a state that was left behind", () => {
       assert.deepStrictEqual(yield* found, all(40))
     }))
 
+  it.effect("is refused though it is done: the other is not, and has written old rows again", () =>
+    Effect.gen(function*() {
+      const { found, machine } = yield* world
+      const [one, other] = [machine(), machine()]
+      yield* toEnd(Effect.provide(job(30), one()))
+      yield* runFor(Effect.provide(job(30), other()), 1300)
+      const error = yield* toEnd(Effect.flip(Effect.provide(job(30), one())))
+      assert.strictEqual(error._tag === "StateUnusable" ? error.reason : error._tag, "outdated")
+      yield* toEnd(Effect.provide(job(30), other()))
+      assert.deepStrictEqual(yield* found, all(30))
+    }))
+
   it.effect("is none as long as the other has published nothing", () =>
     Effect.gen(function*() {
       const { found, machine } = yield* world

@@ -80,6 +80,7 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test",
   "burst-above-limit": "a request is answered or not, and nobody waits for another's; RequestGate.test",
   "outdated-state-trusted": "nobody goes back to a machine that was left; test/job/outdatedState",
+  "outdated-state-is-done": "nobody goes back to a machine that was left; test/job/outdatedState",
   "statement-index": "a row has one statement here; statements.test",
   "statements-apart": "a row has one statement here; statements.test",
   "statements-mixed": "a row has one statement here; statements.test",

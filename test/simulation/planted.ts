@@ -381,6 +381,12 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(recovery, "if (found === null || publishedEpoch <= found.epoch) return", "if (publishedEpoch > -1) return")
   ),
 
+  bug(
+    "outdated-state-is-done",
+    "There is nothing to do for a state that has come to its end, though the job is on its way there again elsewhere.",
+    edit("job/Job.ts", "      yield* Recovery.mustBeCurrent\n      const letters", "      const letters")
+  ),
+
   // --- dead letters
 
   bug(
