@@ -164,12 +164,17 @@ export const run = (options: ProcessOptions): Promise<Finished> =>
 export const runNode = (
   program: string,
   config: object,
-  options: Omit<ProcessOptions, "command" | "args"> & { readonly profiles?: string | null } = {}
+  options: Omit<ProcessOptions, "command" | "args"> & {
+    readonly profiles?: string | null
+    /** Node's own. */
+    readonly flags?: ReadonlyArray<string>
+  } = {}
 ): Promise<Finished> =>
   run({
     ...options,
     command: process.execPath,
     args: [
+      ...(options.flags ?? []),
       ...(options.profiles == null ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profiles}`]),
       program,
       JSON.stringify(config)

@@ -60,6 +60,7 @@ const targets: ReadonlyArray<Target> = [
   atMost("restart-task", "newCommitMs", 1000, "ms", "failed task to first commit of rows never sent before"),
   atMost("memory-x1", "peakRssMiB", 250, "MiB", "peak RSS, the rows of the end to end runs"),
   atMost("memory-x10", "peakRssMiB", 250, "MiB", "peak RSS, ten times as many rows"),
+  atMost("memory-x10-small", "peakRssMiB", 250, "MiB", "peak RSS, ten times as many rows, small young generation"),
   atMost("memory-x100", "peakRssMiB", 250, "MiB", "peak RSS, a hundred times as many rows"),
   atMost("own-work-unique-100", "microsPerRow", 2, "µs", "the library's own work for a row, unique partitions"),
   atMost("own-work-shared-100", "microsPerRow", 2, "µs", "the library's own work for a row, 100 rows a partition")

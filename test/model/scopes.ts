@@ -5,10 +5,11 @@
  * Each run of a job ends with a checkpoint, and `triggers` come before it, over all its processes: with 2 of them a run
  * that is not disturbed has three checkpoints. A crash in a scope with power losses is a kill or a power loss.
  *
- * Together they are pairs of what can go wrong, each with three checkpoints or two subtasks, many with both. A zombie
- * with a failure, a power loss, two kills or two subtasks has two checkpoints; one with a kill and a failure only the
- * last; two failures beside a zombie are not among them. A zombie with two subtasks, three checkpoints and two faults at once is above what a few minutes can hold: there the scopes are
- * smaller in one of these.
+ * Together they are all pairs of what can go wrong, each with three checkpoints or two subtasks, many with both. Beside a
+ * zombie, one subtask has three checkpoints with a failure, a kill or two kills, and two with a power loss, two failures, or a
+ * kill and a failure; two subtasks have three checkpoints with a kill, and two with a failure or two kills. What is not among
+ * them: two subtasks and three checkpoints beside a zombie with a failure or with two faults, which are some hundred million
+ * states.
  */
 import type { Scope } from "./scope.ts"
 import { ahead } from "./scope.ts"
@@ -68,10 +69,20 @@ export const scopes: ReadonlyArray<Explored> = [
   scope("zombie", 78_443, { zombies: 1 }),
   scope("zombie, clocks, 1 trigger", 37_961, { triggers: 1, zombies: 1, clocks: [0, ahead] }),
   scope("zombie, 2 subtasks, 1 trigger", 19_298, { ...two, triggers: 1, keys: [0, 1], zombies: 1 }),
-  scope("zombie, 1 kill, 1 trigger", 162_761, { triggers: 1, zombies: 1, crashes: 1 }, large),
   scope("zombie, 1 kill", 1_257_812, { zombies: 1, crashes: 1 }, large),
-  scope("zombie, 1 failure, 1 trigger", 256_581, { triggers: 1, zombies: 1, failures: 1 }, large),
-  scope("zombie, 1 kill, 1 failure, no trigger", 269_611, { triggers: 0, zombies: 1, crashes: 1, failures: 1 }, large),
+  scope("zombie, 1 failure", 2_011_526, { zombies: 1, failures: 1 }, large),
+  scope("zombie, 1 kill, 1 failure, 1 trigger", 3_806_048, { triggers: 1, zombies: 1, crashes: 1, failures: 1 }, large),
+  scope("zombie, 2 failures, 1 trigger", 3_618_280, { triggers: 1, zombies: 1, failures: 2 }, large),
+  scope("zombie, 2 kills", 8_333_059, { zombies: 1, crashes: 2 }, large),
+  scope("zombie, 2 subtasks", 522_181, { ...two, zombies: 1 }, large),
+  scope("zombie, 1 kill, 2 subtasks", 11_114_455, { ...two, zombies: 1, crashes: 1 }, large),
+  scope("zombie, 2 kills, 2 subtasks, 1 trigger", 3_205_543, {
+    ...two,
+    triggers: 1,
+    keys: [0, 1],
+    zombies: 1,
+    crashes: 2
+  }, large),
   scope("zombie, 1 power loss, 1 trigger", 1_479_364, { triggers: 1, zombies: 1, crashes: 1, power: true }, large),
   scope("zombie, 1 kill, 2 subtasks, 1 trigger", 379_374, {
     ...two,
@@ -87,6 +98,5 @@ export const scopes: ReadonlyArray<Explored> = [
     zombies: 1,
     failures: 1
   }, large),
-  scope("zombie, 2 kills, 1 trigger", 1_090_601, { triggers: 1, zombies: 1, crashes: 2 }, large),
   scope("zombie on the machine that is left, 1 trigger", 14_431, { triggers: 1, zombies: 1, losses: 1 }, large)
 ]
