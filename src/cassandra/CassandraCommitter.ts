@@ -173,6 +173,15 @@ const selectRows = (table: string) => `SELECT sub_id, checkpoint_id FROM ${table
 const toRows = (rows: ReadonlyArray<{ readonly [column: string]: unknown }>): Rows =>
   new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
 
+const newerOf = (known: Rows, rows: Rows): Rows => {
+  const merged = new Map(known)
+  const isNewest = (rows.get(epochRow) ?? 0) >= (known.get(epochRow) ?? 0)
+  for (const [row, value] of rows) {
+    if (row === ownerRow ? isNewest : value > (known.get(row) ?? Number.NEGATIVE_INFINITY)) merged.set(row, value)
+  }
+  return merged
+}
+
 const committedOf = (rows: Rows): ReadonlyMap<number, number> => new Map([...rows].filter(([row]) => row >= 0))
 
 /**
@@ -291,12 +300,15 @@ export const make = Effect.fnUntraced(function*(
   /** Tells this committer's claims from those of others; every claim of it writes the same. */
   const token = yield* Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
 
+  /** Nothing in a ledger goes back: what a read that was overtaken brings late is older, and must not be taken for news. */
+  const remember = (rows: Rows) => Ref.update(cache, (known) => known === null ? rows : newerOf(known, rows))
+
   const read: Effect.Effect<Rows, CommitterError> = session.query(select, [uid], {
     consistency: serialConsistency
   }).pipe(
     onTable,
     Effect.map(toRows),
-    Effect.tap((rows) => Ref.set(cache, rows)),
+    Effect.tap(remember),
     Effect.mapError(failed("read the ledger"))
   )
 
@@ -331,7 +343,7 @@ export const make = Effect.fnUntraced(function*(
         ...due.map(([row, value]) => raise(rows, row, value))
       ]).pipe(Effect.mapError(failed(operation)))
       if (applied === true) {
-        return yield* Ref.set(cache, new Map([...rows, ...due]))
+        return yield* remember(new Map([...rows, ...due]))
       }
       rows = yield* read
     }
@@ -366,6 +378,8 @@ export const make = Effect.fnUntraced(function*(
       rows = yield* read
     }
     epoch = rows.get(epochRow)!
+    // Not only remembered: a ledger that was lost has begun anew.
+    yield* Ref.set(cache, rows)
     return {
       epoch,
       publishedCheckpointId: rows.get(publishedRow) ?? 0,

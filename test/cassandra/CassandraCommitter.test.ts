@@ -1,5 +1,5 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Deferred, Effect, Fiber, Logger } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraError, InvalidQuery } from "../../src/cassandra/CassandraError.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
@@ -153,6 +153,36 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
         assert.strictEqual((yield* Effect.flip(zombie.checkEpoch))._tag, "Fenced")
         // As high already, and yet not published by this one: its rows must not be sent.
         assert.strictEqual((yield* Effect.flip(zombie.publishCheckpoint(8, 800)))._tag, "Fenced")
+      })))
+
+    it.effect("a read that comes late, from before the own claim, fences nobody and forgets nothing (seeds 69301, 73357)", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const session = yield* CassandraSession
+        const jobId = fresh("j")
+        yield* (yield* open(jobId)).claimEpoch(null)
+        const release = yield* Deferred.make<void>()
+        let reads = 0
+        const slow = {
+          ...session,
+          query: (...args: Parameters<typeof session.query>) =>
+            Effect.suspend(() =>
+              args[0].includes(`checkpoints_${jobId} WHERE sink_id`) && ++reads === 1
+                ? Effect.tap(session.query(...args), () => Deferred.await(release))
+                : session.query(...args)
+            )
+        }
+        const committer = yield* CassandraCommitter.make(slow, { jobId, uid: "sink", keyspace: ledgerKeyspace })
+        const late = yield* Effect.forkChild(committer.publishedEpoch)
+        yield* Effect.sleep(100)
+        assert.strictEqual(reads, 1)
+        const { epoch } = yield* committer.claimEpoch(null)
+        assert.strictEqual(epoch, 2)
+        yield* committer.publishCheckpoint(1, 10)
+        yield* committer.commitCheckpoint(0, 1)
+        yield* Deferred.succeed(release, undefined)
+        yield* Fiber.join(late)
+        assert.isTrue(yield* committer.isCheckpointCommitted(0, 1))
+        yield* committer.publishCheckpoint(2, 20)
       })))
 
     it.effect("a later claim supersedes: nothing of the earlier process is recorded any more", () =>

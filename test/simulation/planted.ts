@@ -282,11 +282,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "stale-cache",
     "The ledger's cache is filled once and survives a claim: what is committed is opened and sent again.",
-    edit(
-      committer,
-      "Effect.tap((rows) => Ref.set(cache, rows)),",
-      "Effect.tap((rows) => Ref.update(cache, (old) => old ?? rows)),"
-    )
+    edit(committer, "known === null ? rows : newerOf(known, rows)", "known ?? rows"),
+    edit(committer, "    yield* Ref.set(cache, rows)\n", "")
   ),
   bug(
     "claim-without-owner",
