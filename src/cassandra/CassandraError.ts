@@ -98,6 +98,10 @@ export const classify = (
         `${systemCode(read(cause, "innerError"))}.${written ? " The request may have been applied." : ""}`
     })
   }
+  // The driver looks for the node that it was connected to, and it has just gone.
+  if (/^Cannot read properties of null \(reading '(datacenter|address)'\)$/.test(text)) {
+    return unreachable(base, context, " (the node that the driver listened to has just gone)")
+  }
   switch (nameOf(cause)) {
     case "OperationTimedOutError":
       return new Reason.ClientTimeout({

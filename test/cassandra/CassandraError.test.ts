@@ -122,6 +122,14 @@ const table: ReadonlyArray<readonly [string, unknown, string, boolean, boolean, 
   ["marked down", noHost({ "10.0.0.1:9042": "Host considered as DOWN" }), "Connection", true, false, [
     "marked as down"
   ]],
+  [
+    "its control connection gone in the middle of its work",
+    new TypeError("Cannot read properties of null (reading 'datacenter')"),
+    "Connection",
+    true,
+    false,
+    ["has just gone"]
+  ],
   ["nobody to ask", noHost({}), "Connection", true, false, []],
   ["unwrapped", noHost({ a: response(0x1000, "", { required: 1 }) }), "Unavailable", true, false, ["1 required"]],
   [
