@@ -344,7 +344,7 @@ const stories: ReadonlyArray<(dice: Dice) => Story> = [
     ends: [
       {
         kind: "freeze",
-        at: dice.between(5, 9),
+        at: dice.between(6, 10),
         where: "before readDirectory checkpoints",
         thawAfter: 1,
         thawWhere: "after rename *.manifest.tmp"

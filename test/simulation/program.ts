@@ -289,7 +289,16 @@ export const generate = (seed: number): Program => {
     isRouted: makeDice(seed + 0.625 * 0x1_0000_0000).chance(0.3),
     endPause: endsQuietly ? 200 : dice.pick([0, 0, 0, 60])
   }
-  if (!endsQuietly && !meets && ownDice.chance(0.03)) return comesBack(ownDice, program)
+  if (endsQuietly) return program
+  // They only meet if there are checkpoints enough.
+  if (meets) {
+    return {
+      ...program,
+      chunks: [...good, ...good].map(({ keys }) => ({ keys, failures: 0, pause: 10 })),
+      checkpoint: { ...program.checkpoint, intervalMillis: 10, minPauseMillis: 0, timeoutMillis: 10_000 }
+    }
+  }
+  if (ownDice.chance(0.03)) return comesBack(ownDice, program)
   // Letters stay where they are when a job moves: the oracle would have to look on several disks.
   if (program.savepoints !== null) return program
   if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(program)
