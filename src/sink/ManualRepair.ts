@@ -52,8 +52,8 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
   const backend = yield* StateBackend
   const writer = yield* backend.createSegment({ ...scan.header, epoch, attempt: 0, subtask: handle.subtask, number })
   for (const { payload, rows } of scan.blocks) {
-    const frames = RowFrame.read(payload)
-    yield* writer.append(RowFrame.fromFrames(payload, rows), frames[0]!.timestamp, frames.at(-1)!.timestamp)
+    const [first, last] = RowFrame.timestampRange(RowFrame.read(payload))
+    yield* writer.append(RowFrame.fromFrames(payload, rows), first, last)
   }
   return yield* writer.seal(handle.checkpointId)
 })

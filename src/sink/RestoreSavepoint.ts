@@ -70,9 +70,7 @@ const logAnew = Effect.fnUntraced(function*(
     number: target.number
   })
   yield* Stream.runForEach(blocks, ({ payload, rows }) => {
-    // In any order: rows of dead letters that are loaded again keep the timestamps of their first time.
-    const timestamps = RowFrame.read(payload).map(({ timestamp }) => timestamp)
-    const [first, last] = [Math.min(...timestamps), Math.max(...timestamps)]
+    const [first, last] = RowFrame.timestampRange(RowFrame.read(payload))
     return writer.append(RowFrame.fromFrames(payload, rows), first, last)
   })
   return yield* writer.seal(target.checkpointId)

@@ -245,3 +245,20 @@ export const read = (payload: Buffer): Array<LoggedRow> => {
   }
   return rows
 }
+
+/**
+ * The least and the greatest write timestamp of rows. They need not be the first and the last: rows of dead letters that are
+ * loaded again keep the timestamps of their first time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const timestampRange = (rows: ReadonlyArray<LoggedRow>): readonly [least: number, greatest: number] => {
+  let least = Number.POSITIVE_INFINITY
+  let greatest = Number.NEGATIVE_INFINITY
+  for (const { timestamp } of rows) {
+    if (timestamp < least) least = timestamp
+    if (timestamp > greatest) greatest = timestamp
+  }
+  return [least, greatest]
+}
