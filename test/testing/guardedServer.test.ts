@@ -189,7 +189,10 @@ layer(Guarded, { timeout: Duration.minutes(3), excludeTestServices: true })(
           [[...flags.slice(0, 2), `--tls-cert=${ca}`], {}, 64, /--tls-cert and --tls-key go together/],
           [["--username=cassandra", `--tls-ca=${file}`], {}, 3, /tls\.ca is no PEM text/]
         ]
-        const ended = yield* Effect.forEach(refusals, ([flags, env]) => load(flags, env), { concurrency: 2 })
+        // Each with a state of its own: they run beside each other.
+        const ended = yield* Effect.forEach(refusals, ([flags, env], i) => load([...flags, `--state=state${i}`], env), {
+          concurrency: 2
+        })
         for (const [i, [, , code, words]] of refusals.entries()) {
           assert.match(ended[i]!.stderr, words)
           assert.strictEqual(ended[i]!.code, code, ended[i]!.stderr)
