@@ -26,6 +26,7 @@ import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
 import type { BatchStatement, Session } from "./CassandraSession.ts"
 import { CassandraSession } from "./CassandraSession.ts"
+import { createOwnTable } from "./internal/ownTable.ts"
 import { untilHeardOf } from "./SchemaLag.ts"
 
 /**
@@ -143,7 +144,7 @@ export const createKeyspace = (options: Pick<CassandraCommitterOptions, "keyspac
  * @category combinators
  * @since 0.1.0
  */
-export const ddl = (options: CassandraCommitterOptions): ReadonlyArray<string> => [
+export const ddl = (options: CassandraCommitterOptions): readonly [createKeyspace: string, createTable: string] => [
   createKeyspace(options),
   `CREATE TABLE IF NOT EXISTS ${options.keyspace ?? defaultKeyspace}.checkpoints_${options.jobId} ` +
   `(sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))`
@@ -254,16 +255,9 @@ export const make = Effect.fnUntraced(function*(
 
   // --- the table
 
-  const createResource = Effect.gen(function*() {
-    if ((yield* session.table(keyspace, `checkpoints_${jobId}`)) !== null) return
-    const [createKeyspace, createTable] = ddl(options)
-    const existing = yield* session.query(
-      "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
-      [keyspace]
-    )
-    if (existing.length === 0) yield* session.query(createKeyspace!)
-    yield* untilHeardOf(session.query(createTable!))
-  }).pipe(Effect.mapError(failed("create the table")))
+  const createResource = createOwnTable(session, keyspace, `checkpoints_${jobId}`, ddl(options)).pipe(
+    Effect.mapError(failed("create the table"))
+  )
 
   const warnAboutReplication = Effect.gen(function*() {
     const { nodes } = yield* session.clusterInfo

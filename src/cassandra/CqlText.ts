@@ -151,3 +151,36 @@ export const toTextOf = (type: CqlType): (bytes: Buffer) => string => (bytes) =>
     return `"0x${bytes.toString("hex")}"`
   }
 }
+
+/**
+ * A name and how its values become text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NamedText {
+  /** In quotes. */
+  readonly key: string
+  /** JSON text of a value that is neither null nor unset. */
+  readonly toText: (bytes: Buffer) => string
+}
+
+/**
+ * Values as one JSON object, by the names in the same order. What is unset is left out.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const toObjectText = (
+  names: ReadonlyArray<NamedText>,
+  values: ReadonlyArray<Buffer | null | undefined>
+): string => {
+  const members: Array<string> = []
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]
+    if (value === undefined) continue
+    const { key, toText } = names[i]!
+    members.push(`${key}:${value === null ? "null" : toText(value)}`)
+  }
+  return `{${members.join(",")}}`
+}

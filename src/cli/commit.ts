@@ -13,7 +13,6 @@ import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import * as ManualCommit from "../sink/ManualCommit.ts"
-import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { CheckFailed } from "./checks.ts"
@@ -57,14 +56,7 @@ const decide = Effect.fnUntraced(function*<E, R>(
   ))
   yield* State.confirm(options, state)
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
-  // Keeping what there is: the next load removes what it does not retain.
-  const backend = yield* FileStateBackend.make({
-    directory: state.directory,
-    jobId,
-    uid,
-    retainedCheckpoints: Number.MAX_SAFE_INTEGER,
-    takeOver: options.takeOver
-  })
+  const backend = yield* State.openBackend(state, options)
   return yield* ManualCommit.commit(checkpoint, (found) => before(state, found)).pipe(
     Effect.provideService(StateBackend, backend),
     Effect.provideService(CheckpointCommitter, committer)

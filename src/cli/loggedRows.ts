@@ -20,7 +20,7 @@ const letterLine = ({ place, timestamp, values: [meta, record, raw] }: LoggedRow
   return `{"place":${place},"timestamp":${timestamp},"deadLetter":${meta!.toString()},"record":${payload}}\n`
 }
 
-/** What is unset is left out. A name that several markers have is told apart by its number. */
+/** A name that several markers have is told apart by its number. */
 const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
   const columns = statements.map((statement) => {
     const seen = new Map<string, number>()
@@ -33,15 +33,10 @@ const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
   return (row) => {
     if (row.statement === RowFrame.letterStatement) return letterLine(row)
     const { place, statement, timestamp, values } = row
-    const cells: Array<string> = []
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]
-      if (value === undefined) continue
-      const { key, toText } = columns[statement]![i]!
-      cells.push(`${key}:${value === null ? "null" : toText(value)}`)
-    }
     const which = columns.length > 1 ? `,"statement":${statement}` : ""
-    return `{"place":${place},"timestamp":${timestamp}${which},"values":{${cells.join(",")}}}\n`
+    return `{"place":${place},"timestamp":${timestamp}${which},"values":${
+      CqlText.toObjectText(columns[statement]!, values)
+    }}\n`
   }
 }
 

@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as ManualRepair from "../sink/ManualRepair.ts"
-import * as FileStateBackend from "../state/FileStateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type * as StateDirectory from "../state/StateDirectory.ts"
 import type { Cut, Plan } from "../state/StateRepair.ts"
@@ -84,13 +83,7 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   if (seen === null) return
   print(describe(seen, state))
   yield* State.confirm(options, state)
-  const backend = yield* FileStateBackend.make({
-    directory: state.directory,
-    jobId,
-    uid,
-    retainedCheckpoints: Number.MAX_SAFE_INTEGER,
-    takeOver: options.takeOver
-  })
+  const backend = yield* State.openBackend(state, options)
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
   const claim = yield* Effect.provideService(ManualRepair.claim(state), CheckpointCommitter, committer)
   // Under the claim nobody else completes anything; what was done until then is seen now.

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateUnusable } from "../state/WalError.ts"
 import { CheckFailed } from "./checks.ts"
@@ -36,10 +37,7 @@ export const find = Effect.fnUntraced(function*({ job, state, uid }: JobOptions)
     ...(uid === undefined ? {} : { uid })
   })
   if (found !== null) return found
-  const detail =
-    `There is no state of a job in ${directory}: it has no job.json. Give the directory with --state, as it ` +
-    `was given to load`
-  return yield* new CheckFailed({ detail })
+  return yield* new CheckFailed({ detail: StateDirectory.describeNone(directory) })
 })
 
 /**
@@ -59,6 +57,17 @@ export const changeable = Effect.fnUntraced(function*(options: JobOptions) {
       `export, and restore it with load --from-savepoint ${state.directory}; give --state a job's own directory`
   })
 })
+
+/**
+ * The backend of a directory that is changed by hand. It keeps what there is: the next load removes what it does not retain.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const openBackend = (
+  { directory, jobId, uid }: StateDirectory.StateDirectory,
+  { takeOver }: Pick<ChangeOptions, "takeOver">
+) => FileStateBackend.make({ directory, jobId, uid, retainedCheckpoints: Number.MAX_SAFE_INTEGER, takeOver })
 
 /**
  * Whether it was said where the ledger is: by a flag, or by the variable of the library.

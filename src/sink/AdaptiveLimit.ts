@@ -35,7 +35,6 @@ const tolerance = 2
 const weight = 0.05
 
 class Limit implements AdaptiveLimit {
-  value: number
   private readonly max: number
   /** Not rounded. */
   private exact: number
@@ -49,17 +48,18 @@ class Limit implements AdaptiveLimit {
   constructor(max: number) {
     this.max = max
     this.exact = max
-    this.value = max
+  }
+
+  get value(): number {
+    return Math.floor(this.exact)
   }
 
   private become(exact: number): boolean {
+    const before = this.value
     this.exact = Math.min(this.max, Math.max(1, exact))
     this.count = 0
     this.sum = 0
-    const value = Math.floor(this.exact)
-    if (value === this.value) return false
-    this.value = value
-    return true
+    return this.value !== before
   }
 
   succeeded(startedAt: bigint, now: bigint, requests: number): boolean {

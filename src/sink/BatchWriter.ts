@@ -50,8 +50,7 @@ export interface BatchWriterOptions {
 }
 
 /**
- * Where rows come from, for messages. `refused` takes a row that Cassandra will never accept, after so many requests;
- * without it such a row is a `RowRefused`.
+ * Where rows come from, and where those go that Cassandra will never accept.
  *
  * @category models
  * @since 0.1.0
@@ -60,12 +59,12 @@ export interface RowsOrigin<E = never> {
   /** What the place of a row stands for. */
   readonly locate: (place: number) => Located
   readonly checkpointId: number
-  /** Takes a row that Cassandra will never accept, after so many attempts. Default: it is a `RowRefused`. */
+  /** Takes a row that Cassandra will never accept, after so many requests. Default: it is a `RowRefused`. */
   readonly refused?: ((row: LoggedRow, error: CassandraError, attempts: number) => Effect.Effect<void, E>) | undefined
 }
 
 /**
- * Sends logged rows of one statement.
+ * Sends logged rows, of one statement or several.
  *
  * @category models
  * @since 0.1.0

@@ -18,6 +18,7 @@ import { checkNames, createKeyspace, defaultKeyspace } from "../cassandra/Cassan
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
+import { createOwnTable } from "../cassandra/internal/ownTable.ts"
 import { untilHeardOf } from "../cassandra/SchemaLag.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
@@ -46,7 +47,9 @@ export interface DeadLetterTableOptions {
  * @category combinators
  * @since 0.1.0
  */
-export const ddl = (options: DeadLetterTableOptions = {}): ReadonlyArray<string> => [
+export const ddl = (
+  options: DeadLetterTableOptions = {}
+): readonly [createKeyspace: string, createTable: string] => [
   createKeyspace(options),
   `CREATE TABLE IF NOT EXISTS ${options.keyspace ?? defaultKeyspace}.dead_letters (job_id text, uid text, id text, ` +
   "stage text, error text, message text, column_name text, input text, place bigint, record text, line text, " +
@@ -116,16 +119,9 @@ export const make = Effect.fnUntraced(function*(
     new DeadLetterError({ where: describe, operation, detail: error.message, isRetryable: error.isRetryable })
 
   if (options.create !== false) {
-    yield* Effect.gen(function*() {
-      if ((yield* session.table(keyspace, "dead_letters")) !== null) return
-      const [keyspaceDdl, tableDdl] = ddl(options)
-      const existing = yield* session.query(
-        "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?",
-        [keyspace]
-      )
-      if (existing.length === 0) yield* session.query(keyspaceDdl!)
-      yield* untilHeardOf(session.query(tableDdl!))
-    }).pipe(Effect.mapError(failed("given a table")))
+    yield* createOwnTable(session, keyspace, "dead_letters", ddl(options)).pipe(
+      Effect.mapError(failed("given a table"))
+    )
   }
 
   const insert = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ` +

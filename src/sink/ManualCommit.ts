@@ -9,12 +9,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
-import { mustBeCurrent } from "./Recovery.ts"
+import * as Recovery from "./Recovery.ts"
 
 /**
  * The checkpoint is not the oldest that is pending, so the ledger would not be contiguous.
@@ -58,30 +58,6 @@ export const oldestPending = (
 }
 
 /**
- * Claims the job as a start does. Every process that works on it is fenced from here on.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const claim = Effect.gen(function*(): Effect.fn.Return<
-  { readonly claim: Claim; readonly manifest: Manifest | null },
-  CommitterError | Fenced | WalError,
-  CheckpointCommitter | StateBackend
-> {
-  const committer = yield* CheckpointCommitter
-  const backend = yield* StateBackend
-  yield* mustBeCurrent
-  let claimed = yield* committer.claimEpoch(null)
-  let manifest = yield* backend.latestCheckpoint
-  // A ledger that was lost has begun anew below the epochs of the state.
-  while (manifest !== null && manifest.epoch >= claimed.epoch) {
-    claimed = yield* committer.claimEpoch(claimed.epoch, manifest.epoch)
-    manifest = yield* backend.latestCheckpoint
-  }
-  return { claim: claimed, manifest }
-})
-
-/**
  * Records that everything of a checkpoint is done with. `before` is run when the claim stands and the segments are
  * known, and before anything is recorded.
  *
@@ -98,7 +74,7 @@ export const commit = Effect.fnUntraced(function*<E, R>(
 > {
   const committer = yield* CheckpointCommitter
   const backend = yield* StateBackend
-  const { claim: { epoch, ledger }, manifest } = yield* claim
+  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(null)
   const segments = yield* oldestPending(manifest, ledger, checkpointId)
   yield* before(segments)
   const adopted: Manifest = {

@@ -13,7 +13,7 @@ import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointComm
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import { ioError, syncDirectory } from "../state/internal/files.ts"
-import * as RowFrame from "../state/RowFrame.ts"
+import * as SegmentRows from "../state/SegmentRows.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { StateDirectory } from "../state/StateDirectory.ts"
 import type { Cut, Plan } from "../state/StateRepair.ts"
@@ -51,10 +51,7 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
   if (scan.header === null || scan.blocks.length === 0) return null
   const backend = yield* StateBackend
   const writer = yield* backend.createSegment({ ...scan.header, epoch, attempt: 0, subtask: handle.subtask, number })
-  for (const { payload, rows } of scan.blocks) {
-    const [first, last] = RowFrame.timestampRange(RowFrame.read(payload))
-    yield* writer.append(RowFrame.fromFrames(payload, rows), first, last)
-  }
+  for (const block of scan.blocks) yield* SegmentRows.append(writer, block)
   return yield* writer.seal(handle.checkpointId)
 })
 

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
@@ -87,8 +87,40 @@ export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, Check
   )
 
 /**
- * The epoch is claimed before the manifest is read: what a superseded process did until then is seen, and what it does
- * later no longer counts. Files of no checkpoint are removed.
+ * Claims the job for the state that is here. The epoch is claimed before the manifest is read: what a superseded process
+ * did until then is seen, and what it does later no longer counts. `previousEpoch` is that of this same process, null if it
+ * had none.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): Effect.fn.Return<
+  { readonly claim: Claim; readonly restored: Manifest | null },
+  CommitterError | Fenced | WalError,
+  CheckpointCommitter | StateBackend
+> {
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const claimEpoch = (previous: number | null, above?: number) =>
+    countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
+  if (previousEpoch === null) yield* mustBeCurrent
+  let claimed = yield* claimEpoch(previousEpoch)
+  let restored = yield* backend.latestCheckpoint
+  yield* compare(restored, claimed.publishedEpoch)
+  // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
+  while (restored !== null && restored.epoch >= claimed.epoch) {
+    yield* Effect.logWarning(
+      `The state in ${backend.describe} is of epoch ${restored.epoch}, but the ledger ${committer.describe} knew none ` +
+        `from ${claimed.epoch} on: it was lost, or it is not the one the state was made with.`
+    )
+    claimed = yield* claimEpoch(claimed.epoch, restored.epoch)
+    restored = yield* backend.latestCheckpoint
+  }
+  return { claim: claimed, restored }
+})
+
+/**
+ * Claims the job, and coordinates from where its last run has left it. Files of no checkpoint are removed.
  *
  * @category constructors
  * @since 0.1.0
@@ -102,24 +134,10 @@ export const start = Effect.fnUntraced(function*(
 > {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
-  const claimEpoch = (previous: number | null, above?: number) =>
-    countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
-  if (options.previousEpoch === null) yield* mustBeCurrent
-  let claim = yield* claimEpoch(options.previousEpoch)
-  let restored = yield* backend.latestCheckpoint
-  yield* compare(restored, claim.publishedEpoch)
-  // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
-  while (restored !== null && restored.epoch >= claim.epoch) {
+  const { claim: claimed, restored } = yield* claim(options.previousEpoch)
+  if (restored === null && claimed.publishedCheckpointId > 0) {
     yield* Effect.logWarning(
-      `The state in ${backend.describe} is of epoch ${restored.epoch}, but the ledger ${committer.describe} knew none ` +
-        `from ${claim.epoch} on: it was lost, or it is not the one the state was made with.`
-    )
-    claim = yield* claimEpoch(claim.epoch, restored.epoch)
-    restored = yield* backend.latestCheckpoint
-  }
-  if (restored === null && claim.publishedCheckpointId > 0) {
-    yield* Effect.logWarning(
-      `The ledger ${committer.describe} knows checkpoints up to ${claim.publishedCheckpointId} of this job, but ` +
+      `The ledger ${committer.describe} knows checkpoints up to ${claimed.publishedCheckpointId} of this job, but ` +
         `${backend.describe} holds none: the state was lost or moved. The input is loaded again from its beginning; ` +
         `each row is written again with a newer timestamp.`
     )
@@ -129,7 +147,7 @@ export const start = Effect.fnUntraced(function*(
     uid: backend.uid,
     parallelism: options.parallelism,
     attempt: options.attempt,
-    claim,
+    claim: claimed,
     restored,
     config: options.config,
     completeCheckpoint: backend.completeCheckpoint
@@ -137,9 +155,9 @@ export const start = Effect.fnUntraced(function*(
   yield* Metric.update(Metrics.logSize, (yield* coordinator.status).pendingBytes)
   // Only now: the coordinator's first manifest is of this epoch. Before it, a superseded process could still complete a
   // manifest that is the newest, of segments that were swept.
-  yield* backend.sweep(restored?.pending ?? [], claim.epoch)
+  yield* backend.sweep(restored?.pending ?? [], claimed.epoch)
   if (restored !== null && restored.records > 0) {
-    const pending = restored.pending.filter((h) => h.checkpointId > (claim.ledger.get(h.subtask) ?? 0))
+    const pending = restored.pending.filter((h) => h.checkpointId > (claimed.ledger.get(h.subtask) ?? 0))
     const rows = pending.reduce((sum, handle) => sum + handle.rows, 0)
     yield* Effect.logInfo(
       `Resuming from checkpoint ${restored.checkpointId}: ${restored.records} records were read, ` +

@@ -21,7 +21,7 @@ import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.t
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
-import * as RowFrame from "../state/RowFrame.ts"
+import * as SegmentRows from "../state/SegmentRows.ts"
 import type { Savepoint } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
@@ -69,10 +69,7 @@ const logAnew = Effect.fnUntraced(function*(
     attempt: 0,
     number: target.number
   })
-  yield* Stream.runForEach(blocks, ({ payload, rows }) => {
-    const [first, last] = RowFrame.timestampRange(RowFrame.read(payload))
-    return writer.append(RowFrame.fromFrames(payload, rows), first, last)
-  })
+  yield* Stream.runForEach(blocks, (block) => SegmentRows.append(writer, block))
   return yield* writer.seal(target.checkpointId)
 })
 

@@ -107,8 +107,9 @@ export const make = (
   statements: ReadonlyArray<SinkStatement>,
   locate: (place: number) => Located
 ): SetAside => {
-  const texts = statements.map(({ params }) =>
-    params.map(({ name, type }) => ({ key: JSON.stringify(name), toText: CqlText.toTextOf(type) }))
+  /** Of the markers of each statement. */
+  const names = statements.map(({ params }) =>
+    params.map(({ name, type }): CqlText.NamedText => ({ key: JSON.stringify(name), toText: CqlText.toTextOf(type) }))
   )
   /** What a record would have been written with that came to no statement. */
   const queries = statements.map(({ query }) => query).join("; ")
@@ -140,18 +141,6 @@ export const make = (
     const error = tooMany()
     if (error !== null) throw error
     out.addWith(place, letterStatement, 3, frame, writeFrame, timestamp)
-  }
-
-  /** The values of a row by the names of its markers. What is unset is left out. */
-  const toRecord = ({ statement, values }: LoggedRow): string => {
-    const cells: Array<string> = []
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]
-      if (value === undefined) continue
-      const { key, toText } = texts[statement]![i]!
-      cells.push(`${key}:${value === null ? "null" : toText(value)}`)
-    }
-    return `{${cells.join(",")}}`
   }
 
   const ofSegment = ({ checkpointId, subtask }: SegmentHandle, isRestored: boolean): SegmentLetters => {
@@ -226,7 +215,7 @@ export const make = (
           stage: "write",
           error: { tag: error.reason._tag, message: error.message, column: null },
           attempts,
-          record: toRecord(row),
+          record: CqlText.toObjectText(names[row.statement]!, row.values),
           raw: null
         }
         const tooManyNow = count(letter)

@@ -20,12 +20,12 @@ import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Barrier, Located } from "../checkpoint/Element.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
-import type { EncodedRows, LoggedRow } from "../state/RowFrame.ts"
+import type { EncodedRows } from "../state/RowFrame.ts"
 import * as RowFrame from "../state/RowFrame.ts"
+import * as SegmentRows from "../state/SegmentRows.ts"
 import type { SegmentWriter } from "../state/StateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
-import { StateCorrupt } from "../state/WalError.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { BatchWriter } from "./BatchWriter.ts"
@@ -275,20 +275,7 @@ export const make = Effect.fnUntraced(function*<A>(
       sink.setAside?.ofSegment(segment, restored) ?? noLetters(segment)
     const opened = yield* backend.openSegment(segment)
     yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
-    const rows = Stream.mapEffect(opened.blocks, (block): Effect.Effect<ReadonlyArray<LoggedRow>, StateCorrupt> => {
-      try {
-        return Effect.succeed(RowFrame.read(block.payload))
-      } catch (error) {
-        return Effect.fail(
-          new StateCorrupt({
-            path: segment.name,
-            offset: block.offset,
-            checkpointId: segment.checkpointId,
-            detail: String(error)
-          })
-        )
-      }
-    })
+    const rows = Stream.mapEffect(opened.blocks, SegmentRows.ofBlock(segment.name, segment))
     yield* sink.writer.send(
       { locate: sink.locate, checkpointId: segment.checkpointId, refused: letters.refused },
       Stream.mapEffect(rows, letters.rows)

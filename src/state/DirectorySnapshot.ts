@@ -15,7 +15,7 @@ import { syncDirectory } from "./internal/files.ts"
 import type { Snapshot } from "./Snapshot.ts"
 import * as StateDirectory from "./StateDirectory.ts"
 import type { WalError } from "./WalError.ts"
-import { StateCorrupt, StateUnusable } from "./WalError.ts"
+import { StateUnusable } from "./WalError.ts"
 
 /**
  * What the ledger of the job has committed, by subtask.
@@ -62,16 +62,9 @@ const snapshot = Effect.fnUntraced(function*(
   }
 })
 
-const withAdvice = (error: StateCorrupt, isAsked: boolean): StateCorrupt =>
-  isAsked ? error : new StateCorrupt({
-    path: error.path,
-    offset: error.offset,
-    checkpointId: error.checkpointId,
-    detail: error.detail,
-    advice:
-      "No savepoint was written. If its rows are committed, it is not needed: the ledger tells (--contact-points). " +
-      "If they are not, see docs/recovery.md"
-  })
+const adviceToAsk =
+  "No savepoint was written. If its rows are committed, it is not needed: the ledger tells (--contact-points). " +
+  "If they are not, see docs/recovery.md"
 
 /**
  * Hands the newest checkpoint of a state directory to `write`, such as `Savepoint.writeTo(target)`; again, when the job
@@ -91,9 +84,7 @@ export const take = Effect.fnUntraced(function*<A, R>(
       return yield* new StateUnusable({
         path: directory,
         reason: "no-savepoint",
-        detail:
-          `There is no state of a job in ${directory}: it has no job.json. Give the directory with --state, as it ` +
-          `was given to load`
+        detail: StateDirectory.describeNone(directory)
       })
     }
     const from = yield* snapshot(state, ledger)
@@ -106,6 +97,6 @@ export const take = Effect.fnUntraced(function*<A, R>(
     const isNewer = now !== undefined && (now.epoch > epoch || now.checkpointId !== checkpointId)
     const lists = now !== undefined && Result.isSuccess(now.manifest) ? now.manifest.success.pending : []
     const needsIt = lists.some((handle: SegmentHandle) => failure.path.endsWith(`/${handle.name}`))
-    if (!isNewer || needsIt) return yield* withAdvice(failure, ledger !== null)
+    if (!isNewer || needsIt) return yield* ledger === null ? failure.withAdvice(adviceToAsk) : failure
   }
 })

@@ -24,7 +24,7 @@ import { Manifest } from "../checkpoint/Manifest.ts"
 import { ioError, makeDirectory, syncDirectory, writeDurably } from "./internal/files.ts"
 import { copySegment } from "./internal/segmentCopy.ts"
 import { openSegment } from "./internal/segmentReader.ts"
-import * as RowFrame from "./RowFrame.ts"
+import * as SegmentRows from "./SegmentRows.ts"
 import type { Savepoint, Snapshot } from "./Snapshot.ts"
 import type { WalError } from "./WalError.ts"
 import { StateCorrupt, StateUnusable } from "./WalError.ts"
@@ -72,14 +72,7 @@ const withoutSlash = (path: string): string => path.length > 1 ? path.replace(/\
 const withAdvice = <A, R>(self: Effect.Effect<A, WalError, R>): Effect.Effect<A, WalError, R> =>
   Effect.mapError(
     self,
-    (error) =>
-      error._tag !== "StateCorrupt" ? error : new StateCorrupt({
-        path: error.path,
-        offset: error.offset,
-        checkpointId: error.checkpointId,
-        detail: error.detail,
-        advice
-      })
+    (error) => error._tag === "StateCorrupt" ? error.withAdvice(advice) : error
   )
 
 /**
@@ -130,18 +123,7 @@ const verify = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, WalError> {
   yield* Effect.scoped(Effect.flatMap(
     openSegment(fs, path, handle, job),
-    ({ blocks }) =>
-      Stream.runForEach(blocks, ({ offset, payload }) =>
-        Effect.suspend(() => {
-          try {
-            RowFrame.read(payload)
-            return Effect.void
-          } catch (error) {
-            return Effect.fail(
-              new StateCorrupt({ path, offset, checkpointId: handle.checkpointId, detail: String(error) })
-            )
-          }
-        }))
+    ({ blocks }) => Stream.runForEach(blocks, SegmentRows.ofBlock(path, handle))
   ))
 })
 

@@ -18,8 +18,8 @@ import type { ManifestName } from "./internal/manifestReader.ts"
 import { listManifests, readManifest } from "./internal/manifestReader.ts"
 import { openSegment } from "./internal/segmentReader.ts"
 import { scanSegment } from "./internal/segmentScan.ts"
-import * as RowFrame from "./RowFrame.ts"
 import * as Savepoint from "./Savepoint.ts"
+import * as SegmentRows from "./SegmentRows.ts"
 import type { OpenSegment } from "./StateBackend.ts"
 import type { StateCorrupt, StateIoError, StateUnusable, WalError } from "./WalError.ts"
 
@@ -82,6 +82,15 @@ const tryManifest = Effect.fnUntraced(function*(
   if (read.failure._tag === "StateIoError") return yield* read.failure
   return Result.fail(read.failure)
 })
+
+/**
+ * For a directory in which `look` finds nothing.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const describeNone = (directory: string): string =>
+  `There is no state of a job in ${directory}: it has no job.json. Give the directory with --state, as it was given to load`
 
 /**
  * Null if there is no state in the directory. Fails if it is another job's than `job` says.
@@ -205,16 +214,7 @@ export const verify = Effect.fnUntraced(function*(
   const read = Effect.scoped(
     Effect.flatMap(
       open(state, handle),
-      ({ blocks }) =>
-        Stream.runForEach(blocks, ({ offset, payload }) =>
-          Effect.suspend(() => {
-            try {
-              RowFrame.read(payload)
-              return Effect.void
-            } catch (error) {
-              return Effect.fail({ _tag: "Frames" as const, offset, detail: String(error) })
-            }
-          }))
+      ({ blocks }) => Stream.runForEach(blocks, SegmentRows.ofBlock(path, handle))
     )
   )
   const verdict = yield* Effect.result(read)

@@ -56,6 +56,11 @@ export class StateCorrupt extends Schema.TaggedError<StateCorrupt>("effect-cassa
         `repair says what can be done, or move the state directory away and load the input again from its beginning ` +
         `(the same rows are written again, with newer timestamps).`)
   }
+  /** The same damage, with another way out. */
+  withAdvice(advice: string): StateCorrupt {
+    const { checkpointId, detail, offset, path } = this
+    return new StateCorrupt({ path, offset, checkpointId, detail, advice })
+  }
   get isRetryable(): boolean {
     return false
   }

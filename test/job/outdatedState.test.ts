@@ -4,7 +4,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Stream } from "effect"
-import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
@@ -16,6 +15,7 @@ import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { end, pass } from "./virtualTime.ts"
 
 const names = { jobId: "job", uid: "sink" }
 const directory = "/state"
@@ -75,9 +75,6 @@ const job = (count: number) =>
     sink: { query }
   })
 
-const pass = (millis: number) =>
-  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
-
 /** Runs for so long, and is gone. */
 const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, millis: number) {
   const fiber = yield* Effect.forkChild(Effect.exit(self))
@@ -85,11 +82,7 @@ const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, mill
   yield* Fiber.interrupt(fiber)
 })
 
-const toEnd = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>) {
-  const fiber = yield* Effect.forkChild(self)
-  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
-  return yield* Fiber.join(fiber)
-})
+const toEnd = <A, E>(self: Effect.Effect<A, E>) => Effect.flatMap(Effect.forkChild(self), end)
 
 const all = (count: number) => Array.from({ length: count }, (_, i) => i)
 
@@ -114,10 +107,9 @@ describe("a state that was left behind", () => {
       const error = yield* toEnd(Effect.flip(Effect.provide(job(40), one())))
       assert.strictEqual(error._tag === "StateUnusable" ? error.reason : error._tag, "outdated")
       assert.include(error.message, "epoch 2 has gone on with another one")
-      const byHand = yield* toEnd(Effect.flip(Effect.provide(Effect.asVoid(ManualCommit.claim), one())))
+      const byHand = yield* toEnd(Effect.flip(Effect.provide(ManualCommit.commit(3, () => Effect.void), one())))
       assert.strictEqual(byHand._tag === "StateUnusable" ? byHand.reason : byHand._tag, "outdated")
-      while (running.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
-      assert.isTrue(Exit.isSuccess(yield* Fiber.join(running)))
+      assert.isTrue(Exit.isSuccess(yield* end(running)))
       assert.deepStrictEqual(yield* found, all(40))
     }))
 

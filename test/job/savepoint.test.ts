@@ -2,8 +2,7 @@
  * Savepoints of jobs in a program, on a simulated Cassandra, in memory and on a simulated disk.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect, Exit, Layer, Logger, Stream } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
@@ -13,6 +12,7 @@ import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { end, pass } from "./virtualTime.ts"
 
 interface Row {
   readonly id: number
@@ -58,14 +58,6 @@ const world = Effect.gen(function*() {
       (all) => new Map(all.map(({ row }) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
     )
   return { cluster, process, table, ledger }
-})
-
-const pass = (millis: number) =>
-  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
-
-const end = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
-  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
-  return yield* Fiber.join(fiber)
 })
 
 const hour = { interval: "1 hour" } as const

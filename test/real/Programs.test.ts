@@ -4,20 +4,18 @@
  * in which the nodes die as well.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Duration, Effect, Exit } from "effect"
+import { Duration, Effect } from "effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
-import { findJava } from "../../src/testing/internal/javaRuntime.ts"
 import * as Simulation from "../simulation/world.ts"
 import { makeCluster } from "../soak/cluster.ts"
 import { soak } from "../soak/endless.ts"
 import type { Program } from "../soak/program.ts"
 import { generate } from "../soak/program.ts"
 import * as RealWorld from "../soak/realWorld.ts"
-
-const hasJava = Exit.isSuccess(await Effect.runPromiseExit(findJava(process.env)))
+import { hasJava } from "../testing/hasJava.ts"
 
 const tempDirectory = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-programs-"))),

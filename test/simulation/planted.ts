@@ -293,17 +293,17 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "restart-claims-anew",
     "A superseded process that restarts its job takes it back from its successor.",
-    edit(recovery, "let claim = yield* claimEpoch(options.previousEpoch)", "let claim = yield* claimEpoch(null)")
+    edit(recovery, "let claimed = yield* claimEpoch(previousEpoch)", "let claimed = yield* claimEpoch(null)")
   ),
   bug(
     "manifest-before-claim",
     "The checkpoint is read before the job is claimed: what the predecessor completes in between is missed.",
     edit(
       recovery,
-      "  let claim = yield* claimEpoch(options.previousEpoch)\n" +
+      "  let claimed = yield* claimEpoch(previousEpoch)\n" +
         "  let restored = yield* backend.latestCheckpoint\n",
       "  let restored = yield* backend.latestCheckpoint\n" +
-        "  let claim = yield* claimEpoch(options.previousEpoch)\n"
+        "  let claimed = yield* claimEpoch(previousEpoch)\n"
     )
   ),
   bug(
@@ -328,7 +328,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(
       recovery,
       "  const coordinator = yield* Coordinator.make({",
-      "  yield* backend.sweep(restored?.pending ?? [], claim.epoch)\n  const coordinator = yield* Coordinator.make({"
+      "  yield* backend.sweep(restored?.pending ?? [], claimed.epoch)\n  const coordinator = yield* Coordinator.make({"
     )
   ),
   bug(
@@ -563,7 +563,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "restore-stamps-anew",
     "The rows of a savepoint get new timestamps: they replace what the job has written after it.",
     edit(
-      restore,
+      "state/SegmentRows.ts",
       "    return writer.append(RowFrame.fromFrames(payload, rows), first, last)",
       "    const anew = RowFrame.fromFrames(payload, rows)\n    const { bytes } = anew\n" +
         "    for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at)) bytes.fill(0, at + 4, at + 12)\n" +

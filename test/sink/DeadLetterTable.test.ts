@@ -4,23 +4,10 @@ import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import type { DeadLetter } from "../../src/sink/DeadLetters.ts"
 import * as DeadLetterTable from "../../src/sink/DeadLetterTable.ts"
 import { live } from "../real/fixture.ts"
+import { letterOf } from "./letterFixture.ts"
 
-const letter = (place: number, more: Partial<DeadLetter> = {}): DeadLetter => ({
-  id: `job/sink/0/3/1700000000000000@${place}`,
-  jobId: "job",
-  uid: "sink",
-  checkpointId: 3,
-  subtask: 0,
-  stage: "encode",
-  error: { tag: "RecordRefused", message: "it is no number", column: "v" },
-  position: { input: "rows.ndjson", place },
-  statement: "INSERT INTO t (v) VALUES (?)",
-  attempts: 0,
-  timestamp: 1_700_000_000_000_000,
-  record: "{\"v\":9007199254740993}",
-  raw: null,
-  ...more
-})
+const letter = (place: number, more: Partial<DeadLetter> = {}) =>
+  letterOf(place, { timestamp: 1_700_000_000_000_000, ...more })
 
 layer(live, { timeout: 60_000, excludeTestServices: true })("DeadLetterTable", (it) => {
   it.effect("keyspace and table are made, and a letter that is written again is the same row", () =>

@@ -5,24 +5,9 @@ import * as FileSystem from "effect/FileSystem"
 import type { DeadLetter } from "../../src/sink/DeadLetters.ts"
 import { toLine } from "../../src/sink/DeadLetters.ts"
 import * as DeadLetterSource from "../../src/source/DeadLetterSource.ts"
+import { letterOf } from "../sink/letterFixture.ts"
 
-const letter = (place: number, more: Partial<DeadLetter> = {}): string =>
-  toLine({
-    id: `job/sink/0/3/${1_700_000_000_000_000 + place}@${place}`,
-    jobId: "job",
-    uid: "sink",
-    checkpointId: 3,
-    subtask: 0,
-    stage: "encode",
-    error: { tag: "RecordRefused", message: "it is no number", column: "v" },
-    position: { input: "rows.ndjson", place },
-    statement: "INSERT INTO t (v) VALUES (?)",
-    attempts: 0,
-    timestamp: 1_700_000_000_000_000 + place,
-    record: `{"v":${9007199254740993n + BigInt(place)}}`,
-    raw: null,
-    ...more
-  })
+const letter = (place: number, more?: Partial<DeadLetter>): string => toLine(letterOf(place, more))
 
 const csv = { columns: ["a", "b"], delimiter: ";", quote: "'" }
 

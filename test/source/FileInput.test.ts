@@ -214,6 +214,7 @@ describe("FileInput: opening", () => {
       }
     }).length
 
+  // Only Linux tells, in /proc, which files a process has open.
   it.effect.skipIf(process.platform !== "linux")(
     "closes the file at the end, on failure and when left early",
     () =>

@@ -21,11 +21,9 @@ import { cassandraJars } from "../../src/testing/internal/cassandraJars.ts"
 import { freePorts } from "../../src/testing/internal/freePorts.ts"
 import { findJava } from "../../src/testing/internal/javaRuntime.ts"
 import { makeJavaServer } from "../../src/testing/internal/javaServer.ts"
+import { hasJava } from "./hasJava.ts"
 
 type Server = CassandraServer.CassandraServerControls
-
-/** Without a Java that Cassandra accepts, only the container path and the messages are tested. */
-const hasJava = Exit.isSuccess(await Effect.runPromiseExit(findJava(process.env)))
 
 const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-test-"))),

@@ -2,13 +2,11 @@
  * A server of three nodes, which die and come back one by one, as a session with three copies at quorum sees it.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Duration, Effect, Exit, Schedule } from "effect"
+import { Duration, Effect, Schedule } from "effect"
 import { execFileSync } from "node:child_process"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
-import { findJava } from "../../src/testing/internal/javaRuntime.ts"
-
-const hasJava = Exit.isSuccess(await Effect.runPromiseExit(findJava(process.env)))
+import { hasJava } from "./hasJava.ts"
 
 const sessionOf = (server: CassandraServer.CassandraServerControls) =>
   CassandraSession.make({
