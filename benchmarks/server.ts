@@ -12,7 +12,7 @@ import * as Fs from "node:fs"
 import * as CassandraServer from "../src/testing/CassandraServer.ts"
 import { readProc } from "./measure.ts"
 import type { Workload } from "./rows.ts"
-import { insertInto, makeRowAt, tableColumns, valuesOf, workloads } from "./rows.ts"
+import { insertInto, makeRowAt, rowCount, tableColumns, valuesOf, workloads } from "./rows.ts"
 
 export interface BenchServer {
   readonly contactPoint: string
@@ -141,11 +141,17 @@ export const start = async (options: {
     }
     const pid = server.kind === "java" ? findServerPid() : null
     const made = new Set<string>()
+    let latest: string | null = null
     const emptyTable = async (workload: Workload): Promise<string> => {
       const table = tableName(keyspace, workload)
       if (made.has(table)) await client.execute(`TRUNCATE ${table}`)
       else await client.execute(`CREATE TABLE ${table} (${tableColumns(workload.shape)})`)
       made.add(table)
+      if (latest !== table) {
+        latest = table
+        await warmUp(client, table, workload, Math.min(rowCount(workload, 20_000), options.warmUpRows))
+        await client.execute(`TRUNCATE ${table}`)
+      }
       await awaitRest(pid)
       return table
     }

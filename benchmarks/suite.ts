@@ -1,5 +1,5 @@
 /**
- * Runs benchmarks interleaved: A, B, C, A, B, C, ... What disturbs the machine for a while then disturbs all of them, and
+ * Runs benchmarks interleaved: A, B, C, B, C, A, ... What disturbs the machine for a while then disturbs all of them, and
  * ratios of runs of one round are worth more than ratios of medians.
  */
 import * as Fs from "node:fs"
@@ -29,6 +29,26 @@ export interface Outcome {
 export const roundsOf = (benchmark: Benchmark, rounds: number): number =>
   Math.min(rounds, benchmark.roundsMax ?? rounds)
 
+/** What stands beside each other in the report: of one group, on one workload. */
+const blockOf = ({ group, name }: Benchmark): string => `${group}@${name.split("@")[1] ?? ""}`
+
+/**
+ * Each round begins a block with another of its benchmarks: the first on a table of other rows finds a server whose compiled
+ * code is for the last ones.
+ */
+export const orderOf = (benchmarks: ReadonlyArray<Benchmark>, round: number): ReadonlyArray<Benchmark> => {
+  const blocks = new Map<string, Array<Benchmark>>()
+  for (const benchmark of benchmarks) {
+    const block = blocks.get(blockOf(benchmark))
+    if (block === undefined) blocks.set(blockOf(benchmark), [benchmark])
+    else block.push(benchmark)
+  }
+  return [...blocks.values()].flatMap((block) => {
+    const first = (round - 1) % block.length
+    return block.slice(first).concat(block.slice(0, first))
+  })
+}
+
 /** The number that says most, for the line of a run. */
 const headline = (benchmark: Benchmark, values: Measurement["values"]): string =>
   benchmark.quantities.flatMap(({ digits, key, label }) => {
@@ -52,7 +72,7 @@ export const run = async (options: SuiteOptions): Promise<Outcome> => {
   }
   try {
     for (let round = 1; round <= options.rounds; round++) {
-      for (const benchmark of options.benchmarks) {
+      for (const benchmark of orderOf(options.benchmarks, round)) {
         const rounds = roundsOf(benchmark, options.rounds)
         if (round > rounds) continue
         options.progress.starts(benchmark.name, round, rounds)

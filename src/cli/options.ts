@@ -219,7 +219,7 @@ export const load = {
     "segment-bytes",
     Flag.count(1),
     "8388608",
-    "Bytes of the open log, over which a checkpoint is taken early"
+    "Bytes of the open log, over which a checkpoint is taken early; a run begins with 256 KiB and doubles it"
   ),
   pendingBytes: Flag.withDefault(
     "pending-bytes",

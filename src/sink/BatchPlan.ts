@@ -44,7 +44,7 @@ export const defaultBounds: BatchBounds = {
  * @since 0.1.0
  */
 export interface Request {
-  readonly rows: Array<LoggedRow>
+  readonly rows: ReadonlyArray<LoggedRow>
   readonly bytes: number
 }
 
@@ -59,10 +59,79 @@ export const estimateBytes = (valueCount: number, wireBytes: number): number => 
 
 const estimate = ({ from, to, valueCount }: LoggedRow): number => estimateBytes(valueCount, to - from)
 
-interface Group {
-  readonly rows: Array<LoggedRow>
-  bytes: number
+/** Makes no object for a partition: most of them have one row, and there are as many as rows. */
+class Groups {
+  /** Index of a group by hash, open addressing; -1 is free. */
+  private slots = new Int32Array(0)
+  private hashes = new Uint32Array(0)
+  /** Of each group its rows as a chain: the first, the last, how many, their estimated bytes. */
+  first = new Int32Array(0)
+  private last = new Int32Array(0)
+  count = new Int32Array(0)
+  bytes = new Float64Array(0)
+  /** The next row of the same group; -1 is none. */
+  private next = new Int32Array(0)
+  length = 0
+
+  /** For at most so many rows. */
+  clear(rows: number): void {
+    this.length = 0
+    if (rows > this.next.length) {
+      const size = 2 ** Math.ceil(Math.log2(rows))
+      this.hashes = new Uint32Array(size)
+      this.first = new Int32Array(size)
+      this.last = new Int32Array(size)
+      this.count = new Int32Array(size)
+      this.bytes = new Float64Array(size)
+      this.next = new Int32Array(size)
+      this.slots = new Int32Array(2 * size)
+    }
+    this.slots.fill(-1)
+  }
+
+  /** The group of this hash; a new one is empty. */
+  of(hash: number): number {
+    const mask = this.slots.length - 1
+    let slot = hash & mask
+    while (true) {
+      const group = this.slots[slot]!
+      if (group === -1) break
+      if (this.hashes[group] === hash) return group
+      slot = (slot + 1) & mask
+    }
+    const group = this.length++
+    this.slots[slot] = group
+    this.hashes[group] = hash
+    this.empty(group)
+    return group
+  }
+
+  empty(group: number): void {
+    this.count[group] = 0
+    this.bytes[group] = 0
+  }
+
+  add(group: number, row: number, bytes: number): void {
+    if (this.count[group] === 0) this.first[group] = row
+    else this.next[this.last[group]!] = row
+    this.next[row] = -1
+    this.last[group] = row
+    this.count[group]!++
+    this.bytes[group]! += bytes
+  }
+
+  /** Appends the rows of a group, in their order. */
+  take(group: number, rows: ReadonlyArray<LoggedRow>, into: Array<LoggedRow>): void {
+    let row = this.first[group]!
+    for (let left = this.count[group]!; left > 0; left--) {
+      into.push(rows[row]!)
+      row = this.next[row]!
+    }
+  }
 }
+
+/** Used by one call at a time: `plan` does not wait for anything. */
+const groups = new Groups()
 
 /**
  * The rows of each statement, in order: those of different ones never share a request.
@@ -92,39 +161,43 @@ export const plan = (
     for (const row of rows) requests.push({ rows: [row], bytes: estimate(row) })
     return requests
   }
-  const open = new Map<number, Group>()
+  groups.clear(rows.length)
+  const request = (group: number): Request => {
+    const own: Array<LoggedRow> = []
+    groups.take(group, rows, own)
+    return { rows: own, bytes: groups.bytes[group]! }
+  }
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]!
     const bytes = estimate(row)
-    const hash = partitionHash(row.bytes, row.from, keys)
-    const group = open.get(hash)
-    if (group === undefined) {
-      open.set(hash, { rows: [row], bytes })
-    } else if (group.rows.length >= bounds.partitionRowsMax || group.bytes + bytes > bounds.partitionBytesMax) {
-      requests.push(group)
-      open.set(hash, { rows: [row], bytes })
-    } else {
-      group.rows.push(row)
-      group.bytes += bytes
+    const group = groups.of(partitionHash(row.bytes, row.from, keys))
+    const count = groups.count[group]!
+    if (count >= bounds.partitionRowsMax || (count > 0 && groups.bytes[group]! + bytes > bounds.partitionBytesMax)) {
+      requests.push(request(group))
+      groups.empty(group)
     }
+    groups.add(group, i, bytes)
   }
-  let mixed: Group = { rows: [], bytes: 0 }
+  let mixed: Array<LoggedRow> = []
+  let mixedBytes = 0
   let partitions = 0
-  for (const group of open.values()) {
+  for (let group = 0; group < groups.length; group++) {
+    const bytes = groups.bytes[group]!
     // A group that would fill half a mixed batch by itself goes alone.
-    if (group.rows.length > 1 && group.bytes * 2 > bounds.mixedBytesMax) {
-      requests.push(group)
+    if (groups.count[group]! > 1 && bytes * 2 > bounds.mixedBytesMax) {
+      requests.push(request(group))
       continue
     }
-    if (partitions >= bounds.partitionsMax || (partitions > 0 && mixed.bytes + group.bytes > bounds.mixedBytesMax)) {
-      requests.push(mixed)
-      mixed = { rows: [], bytes: 0 }
+    if (partitions >= bounds.partitionsMax || (partitions > 0 && mixedBytes + bytes > bounds.mixedBytesMax)) {
+      requests.push({ rows: mixed, bytes: mixedBytes })
+      mixed = []
+      mixedBytes = 0
       partitions = 0
     }
-    for (const row of group.rows) mixed.rows.push(row)
-    mixed.bytes += group.bytes
+    groups.take(group, rows, mixed)
+    mixedBytes += bytes
     partitions++
   }
-  if (partitions > 0) requests.push(mixed)
+  if (partitions > 0) requests.push({ rows: mixed, bytes: mixedBytes })
   return requests
 }

@@ -3,18 +3,16 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
-import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { CommitterError } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
-import type { CoordinatorError, Notification } from "../checkpoint/CheckpointCoordinator.ts"
+import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Barrier, Located } from "../checkpoint/Element.ts"
@@ -30,6 +28,8 @@ import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { BatchWriter } from "./BatchWriter.ts"
 import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
+import type { PendingCheckpoint } from "./PendingCheckpoints.ts"
+import * as PendingCheckpoints from "./PendingCheckpoints.ts"
 import type { SegmentLetters, SetAside } from "./SetAside.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { SinkMisuse } from "./SinkError.ts"
@@ -89,14 +89,20 @@ export interface OpenSink<A> {
  */
 export type EncodedElement = EncodedRows | Barrier
 
-/** Rows up to a barrier, sealed; they wait for the checkpoint to complete, then for Cassandra. */
-interface Pending {
-  /** Whose ledger row this is: another subtask's, when an earlier run had more of them. */
-  readonly lineage: number
-  readonly checkpointId: number
-  readonly segment: SegmentHandle | null
-  readonly position: Position | null
-  readonly restored: boolean
+/** Nothing of a checkpoint is sent before all of the one before it was acknowledged. */
+interface Turn {
+  readonly checkpoint: PendingCheckpoint
+  readonly before: Latch.Latch
+  readonly after: Latch.Latch
+}
+
+/** A checkpoint whose rows are in the table. */
+interface Sent {
+  readonly checkpoint: PendingCheckpoint
+  /** It was so before this run. */
+  readonly skipped: boolean
+  /** Rows among the dead letters instead. */
+  readonly setAside: number
 }
 
 /**
@@ -147,8 +153,6 @@ export const make = Effect.fnUntraced(function*<A>(
   const scope = yield* Scope.fork(yield* Effect.scope)
   const clock = yield* Clock.Clock
   const room = yield* Latch.make(true)
-  /** What the coordinator says, and null when the input has ended: one queue, so that no message is lost in a race. */
-  const news = yield* Queue.unbounded<Notification | null, CoordinatorError | Cause.Done>()
   yield* Metric.update(Metrics.pendingLimit, sink.pendingBytesMax * coordinator.parallelism)
 
   let lastTimestamp = coordinator.firstTimestamp - 1
@@ -156,30 +160,28 @@ export const make = Effect.fnUntraced(function*<A>(
   let open: SegmentWriter | null = null
   let openRows = 0
   let openBytes = 0
-  /** In order of checkpoint ids; a restored lineage comes before what this run seals. */
-  const pending: Array<Pending> = (coordinator.restored?.pending ?? [])
-    .filter((handle) => handle.subtask % coordinator.parallelism === index)
-    .toSorted((a, b) => a.checkpointId - b.checkpointId || a.subtask - b.subtask)
-    .map((segment) => ({
-      lineage: segment.subtask,
-      checkpointId: segment.checkpointId,
-      segment,
-      position: null,
-      restored: true
-    }))
-  let sealedBytes = pending.reduce((bytes, entry) => bytes + (entry.segment?.bytes ?? 0), 0)
-  let completedId = -1
-  const aborted = new Set<number>()
-  let ended = false
+  /**
+   * Bytes of an open segment over which a checkpoint is asked for: few at first, so that Cassandra has something to do
+   * from the start of a run, twice as many after each one that was asked for.
+   */
+  const segmentBytesMax = Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)
+  let segmentBytes = Math.min(firstSegmentBytes, segmentBytesMax)
 
-  const isFull = () => openBytes + sealedBytes > sink.pendingBytesMax
+  const isFull = (): boolean => openBytes + pending.bytes() > sink.pendingBytesMax
 
   /**
    * Waiting is safe while something sealed is on its way to Cassandra without a further barrier, since a barrier may be
    * behind the rows that wait here: one of them is complete, or may still become so. Subtasks that wait for each other's
    * acknowledgement can't form a circle: each has sealed, or can seal, the oldest incomplete checkpoint.
    */
-  const mustWait = () => isFull() && pending.some(({ checkpointId }) => !aborted.has(checkpointId))
+  const mustWait = (): boolean => isFull() && pending.areOnTheirWay()
+
+  const makeRoom: Effect.Effect<void> = Effect.suspend(() => mustWait() ? Effect.void : Effect.asVoid(room.open))
+  const pending = yield* PendingCheckpoints.make(
+    PendingCheckpoints.ofRestored(coordinator.restored, index, coordinator.parallelism),
+    coordinator.notifications(index),
+    makeRoom
+  )
 
   const waitForRoom = Effect.suspend(() => {
     if (!mustWait()) return Effect.void
@@ -221,21 +223,21 @@ export const make = Effect.fnUntraced(function*<A>(
     openBytes += rows.bytes.length
     yield* Metric.update(Metrics.rowsLogged, rows.rows)
     yield* Metric.modify(Metrics.logSize, rows.bytes.length)
-    if (openBytes > Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)) yield* coordinator.requestCheckpoint
+    if (openBytes > segmentBytes) yield* coordinator.requestCheckpoint
   })
 
   const seal = Effect.fnUntraced(function*(barrier: Barrier): Effect.fn.Return<void, WalError> {
     const writer = open
     const logged = openBytes
+    if (logged > segmentBytes) segmentBytes = Math.min(2 * segmentBytes, segmentBytesMax)
     open = null
     openRows = 0
     openBytes = 0
     const segment = writer === null ? null : yield* writer.seal(barrier.checkpointId)
-    sealedBytes += segment?.bytes ?? 0
     // The file is a little longer than the rows in it.
     if (segment !== null) yield* Metric.modify(Metrics.logSize, segment.bytes - logged)
     const { checkpointId, position } = barrier
-    pending.push({ lineage: index, checkpointId, segment, position, restored: false })
+    pending.add({ lineage: index, checkpointId, segment, position, restored: false })
     yield* coordinator.acknowledge({ subtask: index, barrier, segment })
   })
 
@@ -245,7 +247,6 @@ export const make = Effect.fnUntraced(function*<A>(
       (element): Effect.Effect<void, WalError> => "_tag" in element ? seal(element) : append(element)
     ).pipe(
       Effect.andThen(Effect.suspend(() => {
-        ended = true
         if (openRows > 0) {
           return Effect.fail(
             new SinkMisuse({
@@ -255,7 +256,7 @@ export const make = Effect.fnUntraced(function*<A>(
             })
           )
         }
-        return Effect.asVoid(Queue.offer(news, null))
+        return pending.end
       }))
     )
 
@@ -265,7 +266,8 @@ export const make = Effect.fnUntraced(function*<A>(
    */
   const sendValues = Effect.fnUntraced(function*(
     segment: SegmentHandle,
-    restored: boolean
+    restored: boolean,
+    turn: Turn
   ): Effect.fn.Return<
     number,
     CassandraError | WalError | RowRefused | SendFailed | SinkMisuse | DeadLetterError | TooManyBadRecords,
@@ -276,35 +278,45 @@ export const make = Effect.fnUntraced(function*<A>(
     const opened = yield* backend.openSegment(segment)
     yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
     const rows = Stream.mapEffect(opened.blocks, SegmentRows.ofBlock(segment.name, segment))
+    yield* turn.before.await
     yield* sink.writer.send(
       { locate: sink.locate, checkpointId: segment.checkpointId, refused: letters.refused },
       Stream.mapEffect(rows, letters.rows)
     )
+    yield* turn.after.open
     return yield* letters.finish
   })
 
-  const finish = Effect.fnUntraced(function*(entry: Pending) {
-    const { checkpointId, lineage, position, restored, segment } = entry
+  /** The rows of a checkpoint are in the table, or among the dead letters, when this returns. */
+  const sendPending = Effect.fnUntraced(function*(turn: Turn) {
+    const { checkpoint } = turn
+    const { checkpointId, lineage, restored, segment } = checkpoint
     // Asked before the file is opened: it may be gone, because its rows are in.
     const skipped = restored && segment !== null && (yield* committer.isCheckpointCommitted(lineage, checkpointId))
-    let setAside = 0
-    if (segment !== null) {
-      if (!skipped) {
-        if (restored) yield* Metric.update(Metrics.replays, 1)
-        setAside = yield* Effect.scoped(sendValues(segment, restored)).pipe(
-          // A successor sends and removes what this process still has before it: then it is fenced, nothing is corrupt.
-          Effect.catchTag(
-            "StateCorrupt",
-            (error) => Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))
-          )
-        )
-        yield* coordinator.commit(lineage, checkpointId, setAside)
-      }
-      yield* backend.discardSegment(segment)
-      sealedBytes -= segment.bytes
-      yield* Metric.modify(Metrics.logSize, -segment.bytes)
-      if (!mustWait()) yield* room.open
+    if (segment === null || skipped) {
+      yield* Effect.andThen(turn.before.await, turn.after.open)
+      return { checkpoint, skipped, setAside: 0 }
     }
+    if (restored) yield* Metric.update(Metrics.replays, 1)
+    const setAside = yield* Effect.scoped(sendValues(segment, restored, turn)).pipe(
+      // A successor sends and removes what this process still has before it: then it is fenced, nothing is corrupt.
+      Effect.catchTag(
+        "StateCorrupt",
+        (error) => Effect.andThen(countFenced(committer.checkEpoch), Effect.fail(error))
+      )
+    )
+    return { checkpoint, skipped: false, setAside }
+  })
+
+  const settle = Effect.fnUntraced(function*({ checkpoint, setAside, skipped }: Sent) {
+    const { checkpointId, lineage, position, restored, segment } = checkpoint
+    if (segment !== null) {
+      if (!skipped) yield* coordinator.commit(lineage, checkpointId, setAside)
+      yield* backend.discardSegment(segment)
+      yield* Metric.modify(Metrics.logSize, -segment.bytes)
+    }
+    pending.shift()
+    yield* makeRoom
     yield* emit({
       subtask: lineage,
       checkpointId,
@@ -315,40 +327,22 @@ export const make = Effect.fnUntraced(function*<A>(
     })
   })
 
-  yield* Effect.forever(
-    Effect.flatMap(Queue.take(coordinator.notifications(index)), (message) => Queue.offer(news, message))
-  ).pipe(Effect.onError((cause) => Queue.failCause(news, cause)), Effect.ignore, Effect.forkScoped)
-
-  const send = Effect.gen(function*() {
-    while (true) {
-      while (pending.length > 0 && pending[0]!.checkpointId <= completedId) {
-        yield* finish(pending[0]!)
-        pending.shift()
-        if (!mustWait()) yield* room.open
-      }
-      if (ended && pending.length === 0) return
-      if (ended && aborted.has(pending[pending.length - 1]!.checkpointId)) {
-        return yield* new SinkMisuse({
-          reason: "last-checkpoint-aborted",
-          detail: `The stream ended, but its last checkpoint (${
-            pending[pending.length - 1]!.checkpointId
-          }) was aborted. Its rows are not sent.`
-        })
-      }
-      const message = yield* Effect.catchIf(Queue.take(news), Cause.isDone, () => Effect.never)
-      if (message === null) continue
-      if (message._tag === "Aborted") {
-        aborted.add(message.checkpointId)
-      } else {
-        completedId = Math.max(completedId, message.checkpointId)
-        for (const id of aborted) if (id <= completedId) aborted.delete(id)
-      }
-      if (!mustWait()) yield* room.open
-    }
-  })
+  // While a checkpoint is committed, the next one is sent: what is complete may be sent, and Cassandra is never without
+  // work. Commits keep the order.
+  const send = Stream.unfold(Latch.makeUnsafe(true), (before) =>
+    Effect.map(pending.next, (checkpoint) => {
+      if (checkpoint === undefined) return undefined
+      const after = Latch.makeUnsafe(false)
+      return [{ checkpoint, before, after }, after] as const
+    })).pipe(
+      Stream.mapEffect(sendPending, { concurrency: 2 }),
+      Stream.runForEach(settle)
+    )
 
   return { log, send }
 })
+
+const firstSegmentBytes = 256 * 1024
 
 /** Without dead letters a refused row ends the sink, and what an earlier run has set aside can't be dropped. */
 const noLetters = ({ checkpointId }: SegmentHandle): SegmentLetters<SinkMisuse> => ({

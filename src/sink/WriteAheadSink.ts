@@ -94,7 +94,10 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
   readonly timestampOf?: ((place: number) => number | null) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined
-  /** Bytes of an open segment, over which a checkpoint is asked for before it is due. Default 8 MiB. */
+  /**
+   * Bytes of an open segment, over which a checkpoint is asked for before it is due. A run begins with 256 KiB, and doubles it
+   * with each that was asked for, so that its first rows do not wait for an interval. Default 8 MiB.
+   */
   readonly segmentBytesMax?: number | undefined
 }
 

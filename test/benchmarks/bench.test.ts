@@ -52,10 +52,14 @@ describe("npm run bench", () => {
       assert.strictEqual(code, 0, stderr)
       const data = JSON.parse(stdout) as RawData
       assert.deepStrictEqual(data.failures, [])
-      // Interleaved: all of round 1, then all of round 2.
+      // Interleaved: all of round 1, then all of round 2, where each block begins with another.
+      const [own1s, tuned, append, raw] = names
       assert.deepStrictEqual(
         data.measurements.map(({ benchmark, round }) => `${round} ${benchmark}`),
-        [1, 2].flatMap((round) => names.map((name) => `${round} ${name}`))
+        [
+          ...[own1s, tuned, append, raw].map((name) => `1 ${name}`),
+          ...[tuned, own1s, raw, append].map((name) => `2 ${name}`)
+        ]
       )
       for (const { benchmark, values } of data.measurements) {
         for (const [key, value] of Object.entries(values)) {
