@@ -96,7 +96,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     jobId,
     uid,
     keyspace: options.checkpointKeyspace,
-    replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
+    replication: options.checkpointReplication
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
   if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
