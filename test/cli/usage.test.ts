@@ -134,7 +134,9 @@ describe.concurrent("usage", () => {
   })
 
   it("every verb's help begins with an example, in lines that fit", async () => {
-    const verbs = [...(await run(["--help"])).stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}[A-Z]/gm)].map(([, verb]) => [verb!])
+    const verbs = [...(await run(["--help"])).stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}[A-Z]/gm)].map((
+      [, verb]
+    ) => [verb!])
     assert.isAbove(verbs.length, 10)
     await Promise.all([...verbs, ["savepoint", "list"], ["savepoint", "delete"]].map(async (verb) => {
       const { stdout } = await run([...verb, "--help"])
