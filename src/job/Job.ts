@@ -284,6 +284,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     recordsBefore ??= restored?.records ?? 0
     counts.rows = (restored?.records ?? 0) - recordsBefore
     everStarted = true
+    yield* Metrics.setSourceLag(source, position)
     yield* enter("running")
     logged = () => sink.counters.logged
     deadLetters = () => sink.setAside?.total() ?? 0
@@ -292,7 +293,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         const size = sizeOf(chunk)
         counts.rows += size
         position = chunk.position
-        return Metric.update(Metrics.recordsRead, size)
+        return Effect.andThen(Metric.update(Metrics.recordsRead, size), Metrics.setSourceLag(source, position))
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
