@@ -23,6 +23,7 @@ import type { InputOptions, LoadOptions } from "./options.ts"
 import { formatBytes } from "./Progress.ts"
 import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
+import { makeBind } from "./timestampUnit.ts"
 
 /**
  * What a check found to be good, and what of it deserves a look.
@@ -354,7 +355,8 @@ export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes,
 export const statement = Effect.fnUntraced(function*(
   { session }: Cluster,
   target: Statement.Target,
-  { fields, isNumbered }: Input.Input
+  { fields, isNumbered }: Input.Input,
+  { timestampUnit }: Pick<LoadOptions, "timestampUnit">
 ) {
   const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
   const prepared = yield* Effect.provideService(
@@ -362,5 +364,6 @@ export const statement = Effect.fnUntraced(function*(
     CassandraSession.CassandraSession,
     session
   )
-  return good({ query, notes, prepared }, [query, ...notes].join("; "), warnings)
+  const bind = yield* makeBind(prepared.params, timestampUnit)
+  return good({ query, notes, prepared, bind }, [query, ...notes].join("; "), warnings)
 })

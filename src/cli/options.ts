@@ -172,6 +172,12 @@ export const load = {
     "text,...",
     "Texts that stand for a null, besides an empty field of CSV, as in --null-strings NULL,N/A (default: none)"
   ),
+  timestampUnit: Flag.withDefault(
+    "timestamp-unit",
+    Flag.literal("s|ms|us", ["s", "ms", "us"]),
+    "ms",
+    "What numbers in columns of type timestamp are since 1970: seconds, milliseconds or microseconds"
+  ),
   missing: Flag.withDefault(
     "missing",
     Flag.literal("unset|error", ["unset", "error"]),
@@ -450,6 +456,7 @@ export const verify = {
   query: load.query,
   nulls: load.nulls,
   nullStrings: load.nullStrings,
+  timestampUnit: load.timestampUnit,
   missing: load.missing,
   contactPoints: load.contactPoints,
   port: load.port,

@@ -75,6 +75,48 @@ describe.concurrent("load --table", () => {
     assert.strictEqual(verified.code, 0, verified.stderr)
   })
 
+  it("--timestamp-unit: numbers are seconds or microseconds, digit by digit, for verify and the dry run too", async () => {
+    await fixture.client.execute(
+      `CREATE TABLE ${keyspace}.moments (job text, id int, at timestamp, n bigint, PRIMARY KEY (job, id))`
+    )
+    const moments = async (job: string) =>
+      (await fixture.client.execute(`SELECT at FROM ${keyspace}.moments WHERE job = ?`, [job], { prepare: true })).rows
+        .map((row) => (row["at"] as Date | null)?.toISOString())
+    const table = ["-t", "moments"]
+    const seconds = fixture.write("seconds.csv", [
+      "job,id,at,n",
+      "s,1,1704103200,1704103200",
+      "s,2,-0.5,7",
+      "s,3,2024-01-01 10:00:00Z,",
+      "s,4,,"
+    ])
+    assertDone(await run(load("seconds", seconds, ...table, "--timestamp-unit", "s")))
+    assert.deepStrictEqual(await moments("s"), [
+      "2024-01-01T10:00:00.000Z",
+      "1969-12-31T23:59:59.500Z",
+      "2024-01-01T10:00:00.000Z",
+      undefined
+    ])
+    const verified = await run(["verify", seconds, "-k", keyspace, ...table, "--timestamp-unit=s"])
+    assert.strictEqual(verified.code, 0, verified.stderr)
+    assert.notStrictEqual((await run(["verify", seconds, "-k", keyspace, ...table])).code, 0)
+    const micros = fixture.write("micros.ndjson", [
+      `{"job":"us","id":1,"at":1704103200123000}`,
+      `{"job":"us","id":2,"at":1704103200123456}`
+    ])
+    const words = /record at 2, column at: 1704103200123456 us is no whole number of milliseconds/
+    assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us", "--dry-run")), 2, words)
+    assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us")), 2, words)
+    fixture.write("micros.ndjson", [`{"job":"us","id":1,"at":1704103200123000}`])
+    assertDone(await run(load("micros", micros, ...table, "--timestamp-unit=us")))
+    assert.deepStrictEqual(await moments("us"), ["2024-01-01T10:00:00.123Z"])
+    assertRefused(
+      await run(load("both", seconds, ...table, "--timestamp-unit=s", "-m", "job=job, id=id, at=at, at=n")),
+      64,
+      /The field at fills a timestamp and something else/
+    )
+  })
+
   it("a first line that names no fields: what it may be", async () => {
     const semicolons = fixture.write("semicolons.csv", ["job;id;age", "semi;1;3"])
     assertRefused(await run(load("semi", semicolons)), 3, /one field: if ";" stands between.*--delimiter ";"$/m)
