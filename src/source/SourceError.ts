@@ -103,9 +103,12 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>("effect
   }
 ) {
   override get message(): string {
+    const hint = this.hint ?? (this.problem.endsWith("not valid UTF-8")
+      ? "If the file has another encoding, convert it, as with iconv -f LATIN1 -t UTF-8"
+      : undefined)
     return `${this.input}, line ${this.line} (byte ${this.byte}): ${this.problem}. The record begins: ` +
       `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- ${
-        this.hint === undefined ? "" : `${this.hint}. Otherwise: `
+        hint === undefined ? "" : `${hint}. Otherwise: `
       }Correct or remove it and start again: what was read before it stays valid.`
   }
   get isRetryable(): boolean {
