@@ -174,6 +174,13 @@ describe("examples/", () => {
       })
     ))
 
+  it("real-server.ts: the test of a pipeline passes", () =>
+    inDirectory(async (directory) => {
+      const { code, output } = await run("real-server.ts", directory)
+      assert.strictEqual(code, 0, output)
+      assert.match(output, /pass 1$/m)
+    }))
+
   it("README.md has each of them, and each is run by a test", () => {
     const index = Fs.readFileSync("examples/README.md", "utf8")
     const tests = Fs.readdirSync("test", { recursive: true, encoding: "utf8" })

@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import Process from "node:process"
 import { check } from "./check.ts"
 import { commit, skip } from "./commit.ts"
+import { ddl } from "./ddl.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
 import { exportRows } from "./exportRows.ts"
 import { inspect } from "./inspect.ts"
@@ -38,7 +39,30 @@ import { version } from "./version.ts"
  * @since 0.1.0
  */
 export const command = Command.make("effect-cassandra").pipe(
-  Command.withDescription("Exactly-once streams into Cassandra"),
+  Command.withDescription(
+    `Exactly-once streams into Cassandra.
+
+  effect-cassandra <subcommand> --help tells the flags of each, examples first. The same load again resumes, however the
+  last one ended.`
+  ),
+  Command.withExamples([
+    {
+      command: "effect-cassandra check flights.ndjson -k demo -t flights --job flights",
+      description: "Whether everything that a load needs is there"
+    },
+    {
+      command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights",
+      description: "Load a file into a table; the same command again resumes it"
+    },
+    {
+      command: "effect-cassandra verify flights.ndjson -k demo -t flights",
+      description: "Compare the table with the file, cell by cell"
+    },
+    {
+      command: "effect-cassandra inspect --job flights",
+      description: "What the job has done so far, and what is pending"
+    }
+  ]),
   Command.withSubcommands([
     load,
     check,
@@ -50,7 +74,8 @@ export const command = Command.make("effect-cassandra").pipe(
     skip,
     repair,
     replayDeadLetters,
-    schema
+    schema,
+    ddl
   ])
 )
 

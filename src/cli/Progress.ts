@@ -102,6 +102,24 @@ export const makeFormatter = (options: { readonly pendingBefore: number; readonl
   }
 }
 
+/** What a narrow terminal can do without, the least first. */
+const dispensable = ["logged", "lag", "checkpoint", "restarts"]
+
+/**
+ * As much of a line as there is room for, in whole parts: what is left to do is the last that goes.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const shorten = (text: string, columns: number): string => {
+  let parts = text.split(" · ")
+  for (const word of dispensable) {
+    if (parts.join(" · ").length <= columns) break
+    parts = parts.filter((part) => !part.startsWith(`${word} `))
+  }
+  return parts.join(" · ")
+}
+
 /**
  * Shows the progress as long as the Scope is open, with a last line at its end where lines are plain.
  *
@@ -122,7 +140,10 @@ export const display = Effect.fnUntraced(function*(options: {
   if (isLive) {
     yield* Effect.addFinalizer(() => Effect.sync(() => line.show(null)))
     yield* Effect.forkScoped(Effect.forever(
-      Effect.andThen(Effect.flatMap(next, (text) => Effect.sync(() => line.show(text))), Effect.sleep("200 millis"))
+      Effect.andThen(
+        Effect.flatMap(next, (text) => Effect.sync(() => line.show(shorten(text, line.columns())))),
+        Effect.sleep("200 millis")
+      )
     ))
     return
   }

@@ -13,6 +13,8 @@ import Process from "node:process"
 export interface StatusLine {
   /** Whether there is a terminal that can redraw a line (and NO_COLOR does not forbid it). */
   readonly isLive: boolean
+  /** How much of a line there is room for. */
+  readonly columns: () => number
   /** Prints whole lines above the live one. */
   readonly print: (text: string) => void
   /** Shows the live line in place of the one before; null takes it away. Ignored when not `isLive`. */
@@ -38,9 +40,11 @@ export const make = (
   const isLive = stream.isTTY === true && environment["TERM"] !== "dumb" && !environment["NO_COLOR"]
   let live: string | null = null
   // One column stays free: some terminals wrap as soon as the last one is written.
-  const fit = (text: string) => text.slice(0, Math.max(1, (stream.columns || 80) - 1))
+  const columns = () => Math.max(1, (stream.columns || 80) - 1)
+  const fit = (text: string) => text.slice(0, columns())
   return {
     isLive,
+    columns,
     print: (text) => {
       stream.write(live === null ? `${text}\n` : `${clearLine}${text}\n${fit(live)}`)
     },

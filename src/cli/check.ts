@@ -63,7 +63,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
     yield* make("clock", Checks.clock(cluster))
     const stated = input === null
       ? yield* Effect.as(skip("statement", "input"), null)
-      : yield* make("statement", Checks.statement(cluster, configured.value.target, input.value))
+      : yield* make("statement", Checks.statement(cluster, configured.value.target, input.value, options))
     yield* stated === null
       ? skip("replication", "a statement")
       : make("replication", Checks.replication(cluster, stated.value.prepared.table.keyspace))

@@ -7,9 +7,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { CassandraSessionOptions, Consistency } from "../cassandra/CassandraConfig.ts"
+import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
@@ -21,6 +23,7 @@ import type { InputOptions, LoadOptions } from "./options.ts"
 import { formatBytes } from "./Progress.ts"
 import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
+import { makeBind } from "./timestampUnit.ts"
 
 /**
  * What a check found to be good, and what of it deserves a look.
@@ -157,13 +160,36 @@ export const writable = Effect.fnUntraced(function*(options: LoadOptions) {
 })
 
 /**
+ * `CassandraSession.make`, with a keyspace that does not exist told by the names of those that do.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const connect = Effect.fnUntraced(function*(
+  options: CassandraSessionOptions
+): Effect.fn.Return<Session, CassandraError | CheckFailed, Scope.Scope> {
+  return yield* Effect.catchIf(
+    CassandraSession.make(options),
+    ({ message }) => options.keyspace !== undefined && /Keyspace '.*' does not exist/.test(message),
+    Effect.fnUntraced(function*() {
+      const session = yield* CassandraSession.make({ ...options, keyspace: undefined })
+      const why = yield* Statement.noKeyspace(session, options.keyspace!)
+      return yield* new CheckFailed({
+        detail:
+          `At ${session.describe} ${why}. Correct --keyspace (CASSANDRA_KEYSPACE), or make it with CREATE KEYSPACE`
+      })
+    })
+  )
+})
+
+/**
  * A session, which is open when a node of the right data centre has answered.
  *
  * @category checks
  * @since 0.1.0
  */
 export const cluster = Effect.fnUntraced(function*(options: CassandraSessionOptions) {
-  const session = yield* CassandraSession.make(options)
+  const session = yield* connect(options)
   const { clusterName, nodes, releaseVersion } = yield* session.clusterInfo
   const centres = [...new Set(nodes.map(({ dataCenter }) => dataCenter))].toSorted()
   return good(
@@ -308,7 +334,7 @@ export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes,
   const keyspace = options.checkpointKeyspace
   const existing = yield* replicationIn(session, keyspace)
   const found = existing ??
-    new Map([["class", "SimpleStrategy"], ["replication_factor", String(options.checkpointReplication)]])
+    new Map(Object.entries(options.checkpointReplication).map(([option, value]) => [option, String(value)] as const))
   const { detail, problem, warnings } = replicationOf(keyspace, found, nodes, "SERIAL")
   if (problem !== null) return yield* new CheckFailed({ detail: problem.replace(/take another .*/, "move the ledger") })
   return good(
@@ -329,7 +355,8 @@ export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes,
 export const statement = Effect.fnUntraced(function*(
   { session }: Cluster,
   target: Statement.Target,
-  { fields, isNumbered }: Input.Input
+  { fields, isNumbered }: Input.Input,
+  { timestampUnit }: Pick<LoadOptions, "timestampUnit">
 ) {
   const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
   const prepared = yield* Effect.provideService(
@@ -337,5 +364,6 @@ export const statement = Effect.fnUntraced(function*(
     CassandraSession.CassandraSession,
     session
   )
-  return good({ query, notes, prepared }, [query, ...notes].join("; "), warnings)
+  const bind = yield* makeBind(prepared.params, timestampUnit)
+  return good({ query, notes, prepared, bind }, [query, ...notes].join("; "), warnings)
 })

@@ -52,7 +52,7 @@ const limits = (session: Session) =>
  * @since 0.1.0
  */
 export const dryRun = Effect.fnUntraced(function*(
-  options: LoadOptions,
+  options: Pick<LoadOptions, "json"> & RowEncoder.RowEncoderOptions<object>,
   { source }: Input.Input,
   session: Session,
   { params }: SinkStatement

@@ -92,13 +92,16 @@ export const exportRows = Command.make(
 ).pipe(
   Command.withShortDescription("Print the rows that wait in the log"),
   Command.withDescription(
-    `Print the rows that wait in the log as NDJSON, in the order in which they are sent:
+    `Print the rows that wait in the log as NDJSON, in the order in which they are sent.
+
+  A row is one line:
 
     {"place":7,"timestamp":1700000000000000,"values":{"id":7,"name":"x"}}
 
   The place is that of the record in the input, the timestamp the row's write timestamp in microseconds. Integers and
   decimals have all their digits, blobs are 0x and hex digits, null deletes a value, and a column that is left as it is
-  does not stand there. A record that was set aside has "deadLetter", its error, and "record" in place of "values". Values of user-defined types are told as their bytes, since the log has only their names.
+  does not stand there. A record that was set aside has "deadLetter", its error, and "record" in place of "values".
+  Values of user-defined types are told as their bytes, since the log has only their names.
 
   Nothing is locked or changed, and nobody is asked. A damaged segment is printed up to the damage; then the exit code is 7.`
   ),

@@ -42,6 +42,19 @@ interface Filled {
 
 const isKey = ({ kind }: ColumnInfo): boolean => kind === "partition_key" || kind === "clustering"
 
+/** What the first line of CSV may be, if it does not name the fields. */
+const aboutTheHeader = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [only] = names
+  const [between] = names.length === 1 ? /[,;\t|:]/.exec(only!) ?? [] : []
+  if (between !== undefined) {
+    const shown = between === "\t" ? "tab" : `"${between}"`
+    return [`its first line is one field: if ${shown} stands between the fields, add --delimiter ${shown}`]
+  }
+  return names.some((name) => /^[-+]?\d+(?:[.,]\d+)?$|^\d{4}-\d\d-\d\d/.test(name.trim()))
+    ? ["its first line does not look like names: if it is a record already, add --no-header"]
+    : []
+}
+
 /**
  * @category constructors
  * @since 0.1.0
@@ -105,6 +118,7 @@ export const inferInsert = (
         candidate ?? "field"
       }=${column}, *=*"`
   }
+  if (problems.length > 0 && fields.isComplete && !isNumbered) problems.push(...aboutTheHeader(fields.names))
   // Each key column is told of above.
   const keys = new Set(columns.filter(isKey).map((column) => column.name))
   const absent = filled.filter(({ column, field }) => given.size > 0 && !given.has(field) && !keys.has(column ?? ""))

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Record } from "../checkpoint/Element.ts"
 import * as CsvSource from "../source/CsvSource.ts"
 import * as DeadLetterSource from "../source/DeadLetterSource.ts"
 import type * as FileInput from "../source/FileInput.ts"
@@ -21,6 +22,7 @@ import { someOf } from "./nearest.ts"
 import type { InputOptions } from "./options.ts"
 import * as Settings from "./settings.ts"
 import { FieldsRefused } from "./statement.ts"
+import { withHint } from "./takenFor.ts"
 
 type FileSource = Source<object, SourceError, FileSystem.FileSystem>
 
@@ -54,18 +56,36 @@ const firstRecords = (source: FileSource) =>
     Effect.map(Option.match({ onNone: () => [], onSome: (chunk) => chunk.records }))
   )
 
+/** Each field that holds one of these texts is null, as if it had been written so. */
+const withNulls = (source: FileSource, texts: ReadonlyArray<string> | undefined): FileSource => {
+  if (texts === undefined) return source
+  const nulls = new Set<unknown>(texts)
+  return {
+    ...source,
+    read: (from) =>
+      Stream.map(source.read(from), (chunk) => {
+        // The records are the source's own, and nobody has seen them yet.
+        for (const { value } of chunk.records as ReadonlyArray<Record<{ [field: string]: unknown }>>) {
+          for (const field of Object.keys(value)) if (nulls.has(value[field])) value[field] = null
+        }
+        return chunk
+      })
+  }
+}
+
 const firstNames = (source: FileSource) =>
   Effect.map(firstRecords(source), (records) => [...new Set(records.flatMap(({ value }) => Object.keys(value)))])
 
 const openLetters = Effect.fnUntraced(function*(
   path: string,
   timestamps: "original" | "now",
+  nullStrings: ReadonlyArray<string> | undefined,
   settings: FileInput.FileOptions
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
   const { source, timestampOf } = yield* DeadLetterSource.make(path, settings)
   const names = yield* firstNames(source)
   return {
-    source,
+    source: withNulls(source, nullStrings),
     files: [path],
     fields: { input: source.describe, names, isComplete: false },
     isNumbered: names.length > 0 && names.every((name) => /^\d+$/.test(name)),
@@ -118,7 +138,9 @@ export const open = Effect.fnUntraced(function*(
   options: InputOptions,
   settings: FileInput.FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
-  if (options.replay !== undefined) return yield* openLetters(options.files[0]!, options.replay, settings)
+  if (options.replay !== undefined) {
+    return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, settings)
+  }
   const files = yield* Files.expand(options.files)
   const format = yield* Settings.format(options, files)
   // What a pattern stands for may grow, so its position is one in several files even if there is one only now.
@@ -126,10 +148,10 @@ export const open = Effect.fnUntraced(function*(
   const source = isOne
     ? yield* openOne(format, files[0]!, settings)
     : yield* FilesSource.make(files, (path, placeOffset) => openOne(format, path, { ...settings, placeOffset }))
-  if (format.kind === "csv" && files.length > 1) yield* checkHeaders(format, files, settings)
-  const names = yield* firstNames(source)
+  if (format.kind === "csv" && files.length > 1) yield* withHint(checkHeaders(format, files, settings), format)
+  const names = yield* withHint(firstNames(source), format)
   return {
-    source,
+    source: withNulls(source, options.nullStrings),
     files,
     fields: { input: source.describe, names, isComplete: format.kind === "csv" && names.length > 0 },
     isNumbered: format.kind === "csv" && !format.header

@@ -87,7 +87,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const cluster = yield* known(Checks.cluster(sessionOptions))
   const { session } = cluster
   yield* known(Checks.clock(cluster))
-  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  const { bind, notes, prepared, query } = yield* known(Checks.statement(cluster, target, input, options))
   yield* known(Checks.replication(cluster, prepared.table.keyspace))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
@@ -96,7 +96,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     jobId,
     uid,
     keyspace: options.checkpointKeyspace,
-    replication: { class: "SimpleStrategy", replication_factor: options.checkpointReplication }
+    replication: options.checkpointReplication
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
   if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
@@ -115,6 +115,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     source,
     sink: {
       query,
+      bind,
       nulls: options.nulls,
       missing: options.missing,
       timestampOf: input.timestampOf,
@@ -234,10 +235,10 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   yield* known(Checks.writable(options))
   const cluster = yield* known(Checks.cluster(sessionOptions))
   yield* known(Checks.clock(cluster))
-  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  const { bind, notes, prepared, query } = yield* known(Checks.statement(cluster, target, input, options))
   yield* known(Checks.replication(cluster, prepared.table.keyspace))
   for (const text of [query, ...notes]) yield* Effect.logInfo(text)
-  yield* dryRun(options, input, cluster.session, prepared)
+  yield* dryRun({ ...options, bind }, input, cluster.session, prepared)
 })
 
 /**

@@ -46,6 +46,22 @@ const errorBounds: Flag.Kind<MaxErrors> = {
   }
 }
 
+/** A factor, or one for each data centre. */
+const replications: Flag.Kind<{ readonly [option: string]: string | number }> = {
+  metavar: "number|dc:number,...",
+  expected: "a whole number of at least 1, or one for each data centre, as dc1:3,dc2:3",
+  parse: (text) => {
+    if (/^[1-9]\d{0,3}$/.test(text)) return { class: "SimpleStrategy", replication_factor: Number(text) }
+    const centres = text.split(",").map((part) => /^\s*([\w.-]+)\s*:\s*(\d{1,4})\s*$/.exec(part))
+    const factors = centres.flatMap((match) => match === null ? [] : [[match[1]!, Number(match[2])] as const])
+    const isWhole = factors.length === centres.length && new Set(factors.map(([name]) => name)).size === factors.length
+    // A data centre of this name can't be told from the option.
+    return isWhole && factors.some(([, factor]) => factor > 0) && factors.every(([name]) => name !== "class")
+      ? { class: "NetworkTopologyStrategy", ...Object.fromEntries(factors) }
+      : undefined
+  }
+}
+
 const urls: Flag.Kind<string> = {
   metavar: "URL",
   expected: "a URL as http://127.0.0.1:4318",
@@ -150,6 +166,17 @@ export const load = {
     Flag.literal("unset|tombstone", ["unset", "tombstone"]),
     "unset",
     "What a null, or an empty CSV field, does: leave the column as it is, or delete its value"
+  ),
+  nullStrings: Flag.list(
+    "null-strings",
+    "text,...",
+    "Texts that stand for a null, besides an empty field of CSV, as in --null-strings NULL,N/A (default: none)"
+  ),
+  timestampUnit: Flag.withDefault(
+    "timestamp-unit",
+    Flag.literal("s|ms|us", ["s", "ms", "us"]),
+    "ms",
+    "What numbers in columns of type timestamp are since 1970: seconds, milliseconds or microseconds"
   ),
   missing: Flag.withDefault(
     "missing",
@@ -256,9 +283,9 @@ export const load = {
   ),
   checkpointReplication: Flag.withDefault(
     "checkpoint-replication",
-    Flag.count(1),
+    replications,
     "1",
-    "Its replication factor (SimpleStrategy) when it is made"
+    "Its copies when it is made: a number (SimpleStrategy), or one for each data centre, as dc1:3,dc2:3"
   ),
   checkpointContactPoints: Flag.list(
     "checkpoint-contact-points",
@@ -428,6 +455,8 @@ export const verify = {
   mapping: load.mapping,
   query: load.query,
   nulls: load.nulls,
+  nullStrings: load.nullStrings,
+  timestampUnit: load.timestampUnit,
   missing: load.missing,
   contactPoints: load.contactPoints,
   port: load.port,
@@ -475,12 +504,30 @@ export const schema = {
 export type SchemaOptions = Command.Command.Config.Infer<typeof schema>
 
 /**
+ * The flags of `ddl`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const ddl = {
+  job: load.job,
+  checkpointKeyspace: load.checkpointKeyspace,
+  checkpointReplication: load.checkpointReplication
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type DdlOptions = Command.Command.Config.Infer<typeof ddl>
+
+/**
  * What says which files, and how they are read.
  *
  * @category models
  * @since 0.1.0
  */
-export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header"> & Replaying
+export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header" | "nullStrings"> & Replaying
 
 const { delimiter: _delimiter, dryRun: _dryRun, files: _files, format: _format, header: _header, ...withoutInput } =
   load

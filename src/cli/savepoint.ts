@@ -172,7 +172,13 @@ const list = Command.make(
   each is read and checked, as restoring it would.
 
   Exit codes: 0; 7 one is damaged, incomplete or of another version.`
-  )
+  ),
+  Command.withExamples([
+    {
+      command: "effect-cassandra savepoint list /backup/savepoints --verify",
+      description: "Which there are, and whether each is whole"
+    }
+  ])
 )
 
 const remove = Command.make(
@@ -186,7 +192,13 @@ const remove = Command.make(
   be deleted. A job that was restored from it does not need it any more.
 
   Exit codes: 0; 7 it is no savepoint; 64 without --yes.`
-  )
+  ),
+  Command.withExamples([
+    {
+      command: "effect-cassandra savepoint delete /backup/savepoints/savepoint-flights-mbxste0q-03yd --yes",
+      description: "Delete one; without --yes it is only said what it holds"
+    }
+  ])
 )
 
 /**

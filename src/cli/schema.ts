@@ -6,9 +6,8 @@
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import * as TableSchema from "../cassandra/TableSchema.ts"
-import { CheckFailed } from "./checks.ts"
+import { CheckFailed, connect } from "./checks.ts"
 import { withLogLevel } from "./flag.ts"
 import type { SchemaOptions } from "./options.ts"
 import * as Options from "./options.ts"
@@ -20,7 +19,7 @@ const run = Effect.fnUntraced(function*(options: SchemaOptions) {
   const target = yield* Settings.target({ ...options, query: undefined, mapping: undefined })
   const sessionOptions = yield* Settings.session({ ...options, consistency: undefined })
   yield* Effect.scoped(Effect.gen(function*() {
-    const session = yield* CassandraSession.make(sessionOptions)
+    const session = yield* connect(sessionOptions)
     const table = target.kind === "table" ? target.table : ""
     const keyspace = (target.kind === "table" ? target.keyspace : null) ?? session.keyspace
     if (keyspace === null) {

@@ -77,7 +77,22 @@ export const noTable = Effect.fnUntraced(function*(session: Session, keyspace: s
   const keyspaces = yield* namesOf(session, "keyspace_name", "keyspaces", "", [])
   return keyspaces.includes(keyspace)
     ? `there is no table ${keyspace}.${table}: ${keyspace} has no tables`
-    : `there is no keyspace ${keyspace}${didYouMean(keyspace, keyspaces)}`
+    : yield* noKeyspace(session, keyspace)
+})
+
+/**
+ * That there is no such keyspace, and which one may be meant, as the end of a sentence.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const noKeyspace = Effect.fnUntraced(function*(session: Session, keyspace: string) {
+  const keyspaces = yield* namesOf(session, "keyspace_name", "keyspaces", "", [])
+  // Whoever loads a table does not mean one of the server's own.
+  const theirs = keyspaces.filter((name) => !/^system(?:_|$)/.test(name))
+  return `there is no keyspace ${keyspace}${didYouMean(keyspace, theirs)}; there ${
+    theirs.length === 1 ? "is" : "are"
+  } ${someOf(theirs)}`
 })
 
 const unfilled = (field: string, { input, names }: Fields): string =>

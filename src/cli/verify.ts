@@ -54,12 +54,12 @@ const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   const sessionOptions = yield* Settings.session(options)
   const { value: input } = yield* Checks.input(options)
   const { value: cluster } = yield* Checks.cluster(sessionOptions)
-  const { value: { notes, prepared, query }, warnings } = yield* Checks.statement(cluster, target, input)
+  const { value: { bind, notes, prepared, query }, warnings } = yield* Checks.statement(cluster, target, input, options)
   for (const text of [query, ...notes]) yield* Effect.logInfo(text)
   for (const warning of warnings) yield* Effect.logWarning(warning)
   const { source } = input
   const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
-  const encode = RowEncoder.make<object>(prepared.params, options)
+  const encode = RowEncoder.make<object>(prepared.params, { ...options, bind })
 
   let shown = 0
   const onDifference: TableOracle.OnDifference = (place, what) => {

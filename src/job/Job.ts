@@ -213,6 +213,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let lastFailure: string | null = null
   let lastCompletedAt: number | null = null
   let oldestPendingAt: number | null = null
+  let lastCheckpointId = 0
+  let pendingCheckpoints = 0
   /** Open from a failure to the next attempt. */
   const waiting = yield* Latch.make(false)
 
@@ -257,6 +259,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       counts.rows = status.records - (recordsBefore ?? 0)
       lastCompletedAt = status.lastCompletedAt
       oldestPendingAt = status.oldestPendingAt
+      lastCheckpointId = status.lastCompletedId
+      pendingCheckpoints = status.pendingCheckpoints
     })
   })
 
@@ -280,6 +284,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     recordsBefore ??= restored?.records ?? 0
     counts.rows = (restored?.records ?? 0) - recordsBefore
     everStarted = true
+    yield* Metrics.setSourceLag(source, position)
     yield* enter("running")
     logged = () => sink.counters.logged
     deadLetters = () => sink.setAside?.total() ?? 0
@@ -288,7 +293,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         const size = sizeOf(chunk)
         counts.rows += size
         position = chunk.position
-        return Metric.update(Metrics.recordsRead, size)
+        return Effect.andThen(Metric.update(Metrics.recordsRead, size), Metrics.setSourceLag(source, position))
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
@@ -438,8 +443,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         rowsRead: counts.rows,
         rowsLogged: loggedBefore + logged(),
         rowsCommitted: counts.committed + (status?.committedRows ?? 0),
-        lastCheckpointId: status?.lastCompletedId ?? 0,
-        pendingCheckpoints: status?.pendingCheckpoints ?? 0,
+        lastCheckpointId: status?.lastCompletedId ?? lastCheckpointId,
+        pendingCheckpoints: status?.pendingCheckpoints ?? pendingCheckpoints,
         restarts: Math.max(0, counts.runs - 1),
         position: position === null ? null : source.progress(position),
         total: source.total

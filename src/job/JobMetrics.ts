@@ -10,6 +10,8 @@
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { family } from "../checkpoint/MetricFamily.ts"
+import type { Position } from "../checkpoint/Position.ts"
+import type { Source } from "../source/Source.ts"
 
 /**
  * - `starting`: it claims its epoch and restores its last checkpoint.
@@ -82,6 +84,30 @@ export const recordsRead = Metric.counter("effect_cassandra.source.records.read"
   attributes: { unit: "{record}" },
   incremental: true
 })
+
+/**
+ * How much of the input is not read yet, where its size is known. 0 for an input without an end.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const sourceLag = Metric.gauge("effect_cassandra.source.lag", {
+  description: "What of the input is not read yet, in the unit of its source: bytes for files, elements for an iterable"
+})
+
+/**
+ * Sets the gauge, for a position that the source is at.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const setSourceLag = (
+  { progress, total }: Pick<Source<unknown>, "total" | "progress">,
+  position: Position | null
+): Effect.Effect<void> =>
+  total === null
+    ? Effect.void
+    : Metric.update(sourceLag, Math.max(0, total - (position === null ? 0 : progress(position))))
 
 /**
  * Always 1: which program, of which version, reports here.

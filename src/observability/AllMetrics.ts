@@ -46,6 +46,7 @@ const registered: ReadonlyArray<AnyMetric> = [
   ...JobMetrics.jobStates.map(JobMetrics.jobState),
   JobMetrics.jobRestarts,
   JobMetrics.recordsRead,
+  JobMetrics.sourceLag,
   SessionMetrics.requestsInFlight
 ]
 

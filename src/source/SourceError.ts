@@ -86,7 +86,7 @@ export class InputUnreadable extends Schema.TaggedError<InputUnreadable>("effect
 
 /**
  * A record that is not what the format says. `line` is the line where the record starts (the first one is 1), `byte`
- * the offset of its first byte.
+ * the offset of its first byte. `hint` is what probably helps, where the whole input seems to be of another kind.
  *
  * @category errors
  * @since 0.1.0
@@ -98,13 +98,18 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>("effect
     line: Schema.Number,
     byte: Schema.Number,
     excerpt: Schema.String,
-    problem: Schema.String
+    problem: Schema.String,
+    hint: Schema.optional(Schema.String)
   }
 ) {
   override get message(): string {
+    const hint = this.hint ?? (this.problem.endsWith("not valid UTF-8")
+      ? "If the file has another encoding, convert it, as with iconv -f LATIN1 -t UTF-8"
+      : undefined)
     return `${this.input}, line ${this.line} (byte ${this.byte}): ${this.problem}. The record begins: ` +
-      `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- Correct or remove it and start again: ` +
-      "what was read before it stays valid."
+      `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- ${
+        hint === undefined ? "" : `${hint}. Otherwise: `
+      }Correct or remove it and start again: what was read before it stays valid.`
   }
   get isRetryable(): boolean {
     return false

@@ -15,6 +15,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type { CassandraError } from "../cassandra/CassandraError.ts"
+import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import { cassandraJars } from "./internal/cassandraJars.ts"
 import { findDocker, makeDockerServer } from "./internal/dockerServer.ts"
 import { findExternal } from "./internal/externalServer.ts"
@@ -159,3 +161,17 @@ const inRealTime = (server: CassandraServerControls): CassandraServerControls =>
  */
 export const layer = (options: CassandraServerOptions = {}): Layer.Layer<CassandraServer, CassandraServerError> =>
   Layer.effect(CassandraServer, make(options))
+
+/**
+ * A server and a session with it: all that most tests need.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSession = (
+  options: CassandraServerOptions = {}
+): Layer.Layer<CassandraServer | CassandraSession.CassandraSession, CassandraServerError | CassandraError> =>
+  Layer.effect(
+    CassandraSession.CassandraSession,
+    Effect.flatMap(CassandraServer, ({ session }) => CassandraSession.make(session))
+  ).pipe(Layer.provideMerge(layer(options)))

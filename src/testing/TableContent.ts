@@ -1,6 +1,6 @@
 /**
- * Whether a table holds what a test says it holds: every row, and no other; write times and times to live on demand. Over
- * any session, a simulated one too.
+ * What a test puts into a table, and whether a table holds what a test says it holds: every row, and no other; write times and
+ * times to live on demand. Over any session, a simulated one too.
  *
  * @since 0.1.0
  */
@@ -186,4 +186,29 @@ export const expectTable = Effect.fnUntraced(function*(
   }
   for (const key of there.keys()) problems.push(`the row ${key} is there, and is not expected`)
   if (problems.length > 0) return yield* fail(found.length, problems)
+})
+
+/**
+ * Writes rows, each with the columns that it names: what a test begins with. Null deletes a value, undefined leaves it as it
+ * is. Rows of one key are written in no order.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const insert = Effect.fnUntraced(function*(
+  keyspace: string,
+  table: string,
+  rows: ReadonlyArray<Row>
+): Effect.fn.Return<void, CassandraError, CassandraSession> {
+  const session = yield* CassandraSession
+  const name = `${identifier(keyspace)}.${identifier(table)}`
+  yield* Effect.forEach(rows, (row) => {
+    const cells = Object.entries(row).filter(([, value]) => value !== undefined)
+    return session.execute(
+      `INSERT INTO ${name} (${cells.map(([column]) => identifier(column)).join(", ")}) VALUES (${
+        cells.map(() => "?").join(", ")
+      })`,
+      cells.map(([, value]) => value)
+    )
+  }, { concurrency: 32, discard: true })
 })

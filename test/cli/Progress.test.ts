@@ -24,6 +24,20 @@ describe("progress", () => {
     )
   })
 
+  it("fits a terminal by leaving out whole parts, and never the end", () => {
+    const long =
+      "rows 50,000 (62%) · logged 50,000 · committed 48,000 · 9.8k/s · checkpoint 7 (1 pending) · lag 2,000 · eta 14 s"
+    assert.strictEqual(Progress.shorten(long, 200), long)
+    assert.strictEqual(
+      Progress.shorten(long, 79),
+      "rows 50,000 (62%) · committed 48,000 · 9.8k/s · eta 14 s"
+    )
+    assert.strictEqual(
+      Progress.shorten(long, 90),
+      "rows 50,000 (62%) · committed 48,000 · 9.8k/s · checkpoint 7 (1 pending) · eta 14 s"
+    )
+  })
+
   it("the rate is of the window, the lag counts what earlier runs left", () => {
     const format = Progress.makeFormatter({ pendingBefore: 500, windowMillis: 5000 })
     format(at(0, 0, null), 0)

@@ -99,7 +99,8 @@ beforeAll(async () => {
   }
   await addAll(await help())
   assert.containsAllKeys(verbs, ["load", "verify", "inspect"])
-})
+  // A process for each verb, one after the other.
+}, 120_000)
 
 describe("commands that the documents show", () => {
   const shown = pages.flatMap((name) => commandsOf(Fs.readFileSync(name, "utf8")).map((command) => ({ name, command })))

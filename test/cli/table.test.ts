@@ -61,6 +61,73 @@ describe.concurrent("load --table", () => {
     assertRefused(await run(load("u4", after, "--missing=error")), 2, /record at 1, column Name: .*no field 'Name'/)
   })
 
+  it("texts that stand for a null are nulls, in CSV and NDJSON, and for verify", async () => {
+    const before = fixture.write("texts0.ndjson", [1, 2, 3, 4].map((id) => `{"job":"n","id":${id},"Name":"x","age":1}`))
+    assertDone(await run(load("n0", before)))
+    const csv = fixture.write("texts.csv", ["job,id,Name,age", "n,1,NULL,5", "n,2,n/a,NULL", "n,3,null,7"])
+    assertRefused(await run(load("n1", csv, "--nulls=tombstone")), 2, /record at 3, column age: .*"NULL"/)
+    const args = ["--nulls=tombstone", "--null-strings", "NULL,n/a"]
+    assertDone(await run(load("n2", csv, ...args)))
+    const lines = fixture.write("texts.ndjson", [`{"job":"n","id":4,"Name":"NULL"}`])
+    assertDone(await run(load("n3", lines, ...args)))
+    assert.deepStrictEqual(await people("n"), [[1, null, 5], [2, null, null], [3, "null", 7], [4, null, 1]])
+    const verified = await run(["verify", csv, "-k", keyspace, "-t", "people", ...args, "--json"])
+    assert.strictEqual(verified.code, 0, verified.stderr)
+  })
+
+  it("--timestamp-unit: numbers are seconds or microseconds, digit by digit, for verify and the dry run too", async () => {
+    await fixture.client.execute(
+      `CREATE TABLE ${keyspace}.moments (job text, id int, at timestamp, n bigint, PRIMARY KEY (job, id))`
+    )
+    const moments = async (job: string) =>
+      (await fixture.client.execute(`SELECT at FROM ${keyspace}.moments WHERE job = ?`, [job], { prepare: true })).rows
+        .map((row) => (row["at"] as Date | null)?.toISOString())
+    const table = ["-t", "moments"]
+    const seconds = fixture.write("seconds.csv", [
+      "job,id,at,n",
+      "s,1,1704103200,1704103200",
+      "s,2,-0.5,7",
+      "s,3,2024-01-01 10:00:00Z,",
+      "s,4,,"
+    ])
+    assertDone(await run(load("seconds", seconds, ...table, "--timestamp-unit", "s")))
+    assert.deepStrictEqual(await moments("s"), [
+      "2024-01-01T10:00:00.000Z",
+      "1969-12-31T23:59:59.500Z",
+      "2024-01-01T10:00:00.000Z",
+      undefined
+    ])
+    const verified = await run(["verify", seconds, "-k", keyspace, ...table, "--timestamp-unit=s"])
+    assert.strictEqual(verified.code, 0, verified.stderr)
+    assert.notStrictEqual((await run(["verify", seconds, "-k", keyspace, ...table])).code, 0)
+    const micros = fixture.write("micros.ndjson", [
+      `{"job":"us","id":1,"at":1704103200123000}`,
+      `{"job":"us","id":2,"at":1704103200123456}`
+    ])
+    const words = /record at 2, column at: 1704103200123456 us is no whole number of milliseconds/
+    assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us", "--dry-run")), 2, words)
+    assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us")), 2, words)
+    fixture.write("micros.ndjson", [`{"job":"us","id":1,"at":1704103200123000}`])
+    assertDone(await run(load("micros", micros, ...table, "--timestamp-unit=us")))
+    assert.deepStrictEqual(await moments("us"), ["2024-01-01T10:00:00.123Z"])
+    assertRefused(
+      await run(load("both", seconds, ...table, "--timestamp-unit=s", "-m", "job=job, id=id, at=at, at=n")),
+      64,
+      /The field at fills a timestamp and something else/
+    )
+  })
+
+  it("a first line that names no fields: what it may be", async () => {
+    const semicolons = fixture.write("semicolons.csv", ["job;id;age", "semi;1;3"])
+    assertRefused(await run(load("semi", semicolons)), 3, /one field: if ";" stands between.*--delimiter ";"$/m)
+    assertDone(await run(load("semi", semicolons, "--delimiter", ";")))
+    assert.deepStrictEqual(await people("semi"), [[1, null, 3]])
+    const bare = fixture.write("bare.csv", ["bare,1,x,3", "bare,2,y,4"])
+    assertRefused(await run(load("bare", bare)), 3, /does not look like names: .*--no-header$/m)
+    assertDone(await run(load("bare", bare, "--no-header", "-m", "job, id, Name, age")))
+    assert.deepStrictEqual(await people("bare"), [[1, "x", 3], [2, "y", 4]])
+  })
+
   it("a mapping names fields, columns and the time to live", async () => {
     const file = fixture.write("mapped.csv", ["kind,Full name,n,days", "mapped,b,1,1000", "mapped,c,2,"])
     const mapping = "kind=job, \"Full name\"=Name, n=id, days=__ttl"
@@ -107,6 +174,13 @@ describe.concurrent("load --table", () => {
       await run(load("bad", file, "-t", "cli_tabel_test.people")),
       3,
       /no keyspace cli_tabel_test \(did you/
+    )
+    // The session can't open in it.
+    const elsewhere = load("bad", file).filter((arg) => arg !== "-k" && arg !== keyspace)
+    assertRefused(
+      await run([...elsewhere, "-k", "cli_tabel_test"]),
+      3,
+      /^error: At \S+ there is no keyspace cli_tabel_test \(did you mean cli_table_test\?\); there .*--keyspace/m
     )
     assert.deepStrictEqual(await people("bad"), [])
     // With what the messages say, it is loaded.

@@ -28,6 +28,8 @@ const mistakes: ReadonlyArray<{
   { name: "a bad time", args: [...base, "--checkpoint-interval", "10s"], words: /"10s".*"10 seconds"/ },
   { name: "a time of zero", args: [...base, "--checkpoint-timeout", "0 seconds"], words: /above 0/ },
   { name: "a bad number", args: [...base, "--parallelism", "0"], words: /at least 1/ },
+  { name: "a data centre without copies", args: [...base, "--checkpoint-replication", "dc1:0"], words: /dc1:3,dc2:3/ },
+  { name: "a data centre twice", args: [...base, "--checkpoint-replication", "a:1,a:2"], words: /dc1:3,dc2:3/ },
   { name: "a bad choice", args: [...base, "--restart", "often"], words: /fixed-delay/ },
   { name: "a bad consistency", args: [...base, "--consistency", "SOME"], words: /LOCAL_QUORUM/ },
   { name: "a delimiter for NDJSON", args: [...base, "--delimiter", ";"], words: /--format csv/ },
@@ -128,6 +130,29 @@ describe.concurrent("usage", () => {
   it("without a verb, it shows its help", async () => {
     const { code, stdout } = await run([])
     assert.strictEqual(code, 64)
-    assert.match(stdout, /load +Load files/)
+    assert.match(stdout, /EXAMPLES\n[^]* {2}effect-cassandra load [^]*load +Load files/)
+  })
+
+  it("every verb's help begins with an example, in lines that fit", async () => {
+    const verbs = [...(await run(["--help"])).stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}[A-Z]/gm)].map((
+      [, verb]
+    ) => [verb!])
+    assert.isAbove(verbs.length, 10)
+    await Promise.all([...verbs, ["savepoint", "list"], ["savepoint", "delete"]].map(async (verb) => {
+      const { stdout } = await run([...verb, "--help"])
+      const [about, ...more] = stdout.split("USAGE\n")[0]!.split(/^(?:EXAMPLES|DETAILS)$/m)
+      assert.match(about!, /^DESCRIPTION\n[^]*[.]\n\n$/, verb.join(" "))
+      assert.include(more[0], `effect-cassandra ${verb.join(" ")} `)
+      for (const text of [about!, ...more].join("").split("\n")) assert.isAtMost(text.length, 128, text)
+    }))
+  }, 120_000)
+
+  it("ddl prints what makes the ledger, with the copies that are asked for", async () => {
+    const { code, stdout } = await run(["ddl", "--job", "j", "--checkpoint-replication", "dc1:3,dc2:2"])
+    assert.strictEqual(code, 0)
+    assert.match(
+      stdout,
+      /^CREATE KEYSPACE .* flink_auxiliary .*'NetworkTopologyStrategy', 'dc1': '3', 'dc2': '2'};\nCREATE TABLE .*checkpoints_j .*;\n$/
+    )
   })
 })

@@ -2,14 +2,16 @@
  * What a job reports of itself, on a simulated Cassandra and virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Schedule } from "effect"
+import { Effect, Fiber, Layer, Metric, Schedule, Stream } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import * as CheckpointMetrics from "../../src/checkpoint/CheckpointMetrics.ts"
+import type { Position } from "../../src/checkpoint/Position.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as JobMetrics from "../../src/job/JobMetrics.ts"
 import * as Ages from "../../src/observability/Ages.ts"
 import * as SinkMetrics from "../../src/sink/SinkMetrics.ts"
+import * as IterableSource from "../../src/source/IterableSource.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import { StateBackend } from "../../src/state/StateBackend.ts"
 import { StateIoError } from "../../src/state/WalError.ts"
@@ -54,6 +56,35 @@ const isolated = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   self.pipe(Effect.provide(Ages.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
 
 describe("metrics of a job", () => {
+  it.effect("tells how much of the input is not read, and goes on from there in the next process", () =>
+    isolated(Effect.gen(function*() {
+      const { process } = yield* world()
+      const lag = valueOf(JobMetrics.sourceLag)
+      const input = IterableSource.fromIterable(Array.from({ length: 100 }, (_, id) => ({ id, v: id })), {
+        chunkSize: 10
+      })
+      // Three chunks, and then it waits.
+      const halting = {
+        ...input,
+        read: (from: Position | null) => Stream.concat(Stream.take(input.read(from), 3), Stream.never)
+      }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: halting, checkpoint: { interval: "2 seconds" }, sink: { query } })
+        yield* pass(1)
+        assert.strictEqual(yield* lag, 70)
+        const stopped = yield* Effect.forkChild(Effect.andThen(handle.stop, handle.result))
+        yield* pass(5)
+        yield* Fiber.join(stopped)
+      })).pipe(Effect.provide(process()))
+      yield* Metric.update(JobMetrics.sourceLag, -1)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const hanging = { ...input, read: () => Stream.never }
+        yield* Job.start({ source: hanging, checkpoint: { interval: "2 seconds" }, sink: { query } })
+        yield* pass(1)
+        assert.strictEqual(yield* lag, 70)
+      })).pipe(Effect.provide(process()))
+    })))
+
   it.effect("counts checkpoints and rows, and tells how old what is pending is while Cassandra is away", () =>
     isolated(Effect.gen(function*() {
       const { cluster, process } = yield* world()

@@ -1,14 +1,9 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
 import * as TableContent from "../../src/testing/TableContent.ts"
 import * as TestKeyspace from "../../src/testing/TestKeyspace.ts"
-
-const Session = Layer.effect(
-  CassandraSession.CassandraSession,
-  Effect.flatMap(CassandraServer.CassandraServer, ({ session }) => CassandraSession.make(session))
-).pipe(Layer.provide(CassandraServer.layer()))
 
 const schema = (keyspace: string) => [
   `CREATE TABLE ${keyspace}.cells (p int, "C" text, d double, tags set<text>, f frozen<map<text, int>>, ` +
@@ -16,7 +11,7 @@ const schema = (keyspace: string) => [
   `CREATE TABLE ${keyspace}.counts (p int PRIMARY KEY, n counter)`
 ]
 
-layer(Session, { excludeTestServices: true })("the content of a table", (it) => {
+layer(CassandraServer.layerSession(), { excludeTestServices: true })("the content of a table", (it) => {
   it.effect("is every row, its values in any of their forms, write times and times to live", () =>
     Effect.gen(function*() {
       const session = yield* CassandraSession.CassandraSession
@@ -63,6 +58,34 @@ layer(Session, { excludeTestServices: true })("the content of a table", (it) => 
         (yield* Effect.flip(TableContent.expectTable(keyspace, "nothing", []))).message,
         /there is no such table/
       )
+    }))
+
+  it.effect("is what was inserted, with what is left out as it was", () =>
+    Effect.gen(function*() {
+      const keyspace = yield* TestKeyspace.make({ schema })
+      yield* TableContent.insert(
+        keyspace,
+        "cells",
+        Array.from({ length: 200 }, (_, p) => ({ p, C: "x", d: p / 2, tags: ["a"] }))
+      )
+      yield* TableContent.insert(keyspace, "cells", [{ p: 7, C: "x", d: null, tags: undefined }, {
+        p: 8,
+        C: "x",
+        f: { a: 1 }
+      }])
+      yield* TableContent.expectTable(
+        keyspace,
+        "cells",
+        Array.from({ length: 200 }, (_, p) => ({
+          p,
+          C: "x",
+          d: p === 7 ? null : p / 2,
+          tags: ["a"],
+          f: p === 8 ? { a: 1 } : null
+        }))
+      )
+      const error = yield* Effect.flip(TableContent.insert(keyspace, "cells", [{ p: "one", C: "x" }]))
+      assert.match(error.message, /"one" does not fit column p \(int\)/)
     }))
 
   it.effect("is gone with the Scope of its keyspace", () =>

@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Redacted, Result } from "effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { rootCertificates } from "node:tls"
@@ -206,6 +206,65 @@ layer(Guarded, { timeout: Duration.minutes(3), excludeTestServices: true })(
           (root) => root.query("SELECT id, name FROM guarded.rows")
         ))
         assert.deepStrictEqual(rows.map(({ id, name }) => [id, name]), [[1, "one"]])
+      }))
+
+    it.effect("a load needs no other rights than docs/operations.md grants, and says which one is missing", () =>
+      Effect.gen(function*() {
+        const { contactPoints, session } = yield* CassandraServer.CassandraServer
+        const directory = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-rights-"))),
+          (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+        )
+        writeFileSync(join(directory, "flights.ndjson"), "{\"id\":1,\"delay\":5}\n{\"id\":2,\"delay\":0}\n")
+        writeFileSync(join(directory, "ca.pem"), session.tls!.ca as string)
+        writeFileSync(join(directory, "client.p12"), Redacted.value(session.tls!.pfx!))
+        const command = (...args: ReadonlyArray<string>) =>
+          Effect.promise(() =>
+            run([...args, ...args[0] === "ddl" ? [] : ["--tls-ca=ca.pem", "--tls-cert=client.p12"]], {
+              cwd: directory,
+              env: {
+                CASSANDRA_CONTACT_POINTS: contactPoints[0],
+                CASSANDRA_USERNAME: "loader",
+                CASSANDRA_PASSWORD: "loads",
+                CASSANDRA_TLS_PASSPHRASE: Redacted.value(session.tls!.passphrase!)
+              }
+            })
+          )
+        const asRoot = (...statements: ReadonlyArray<string>) =>
+          Effect.scoped(Effect.gen(function*() {
+            const root = yield* CassandraSession.make(session)
+            for (const statement of statements) yield* root.execute(statement)
+          }))
+        const load = command("load", "flights.ndjson", "-k", "demo", "-t", "flights", "--job", "flights")
+
+        yield* asRoot(
+          "CREATE ROLE loader WITH PASSWORD = 'loads' AND LOGIN = true",
+          "CREATE KEYSPACE demo WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+          "CREATE TABLE demo.flights (id int PRIMARY KEY, delay int)"
+        )
+        const printed = yield* command("ddl", "--job", "flights")
+        assert.strictEqual(printed.code, 0, printed.stderr)
+        const refused = yield* load
+        assert.strictEqual(refused.code, 3, refused.stderr)
+        assert.match(refused.stderr, /^error: .*loader has no CREATE permission on <all keyspaces>/m)
+
+        const page = readFileSync("docs/operations.md", "utf8")
+        const grants = [.../```sql\n([^]*?)```/.exec(page)![1]!.matchAll(/^(.*);$/gm)].map(([, grant]) => grant!)
+        assert.lengthOf(grants, 3)
+        yield* asRoot(
+          ...printed.stdout.trimEnd().split(";\n").map((statement) => statement.replace(/;$/, "")),
+          ...grants
+        )
+        const loaded = yield* load
+        assert.strictEqual(loaded.code, 0, loaded.stderr)
+        assert.match(loaded.stderr, /2 committed/)
+
+        const unread = yield* command("verify", "flights.ndjson", "-k", "demo", "-t", "flights")
+        assert.match(unread.stderr, /loader has no SELECT permission on <table demo\.flights>/)
+        assert.strictEqual(unread.code, 3, unread.stderr)
+        yield* asRoot(/`(GRANT SELECT [^`]+)`/.exec(page)![1]!)
+        const verified = yield* command("verify", "flights.ndjson", "-k", "demo", "-t", "flights")
+        assert.strictEqual(verified.code, 0, verified.stderr)
       }))
 
     it.effect("answers after a restart as before", () =>
