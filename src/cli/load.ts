@@ -111,6 +111,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     return letters === null ? provided : Effect.provideService(provided, DeadLetters, letters)
   }
   const pendingBefore = yield* services(pendingRows(fromSavepoint))
+  const lettersBefore = letters === null ? 0 : (yield* letters.ids(jobId, uid)).size
   const handle = yield* services(Job.start({
     source,
     sink: {
@@ -137,7 +138,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
-  return { handle, pendingBefore, describe: source.describe, letters: setAside?.path ?? null }
+  return { handle, pendingBefore, lettersBefore, describe: source.describe, letters: setAside?.path ?? null }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -201,14 +202,14 @@ const toJson = (summary: JobSummary, savepoint: Savepoint.Savepoint | null): str
 }
 
 const toText = (summary: JobSummary, input: string): string => {
-  const { checkpoints, committed, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
+  const { checkpoints, committed, deadLetters, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
   if (outcome === "nothing-to-do") {
     return `nothing to do: all of ${input} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
       `Another --job loads it again.`
   }
   const count = (value: number, noun: string) => `${Progress.formatCount(value)} ${noun}${value === 1 ? "" : "s"}`
   return `${outcome}: ${count(rows, "row")} read, ${Progress.formatCount(committed)} committed, ` +
-    count(checkpoints, "checkpoint") +
+    (deadLetters > 0 ? `${Progress.formatCount(deadLetters)} set aside, ` : "") + count(checkpoints, "checkpoint") +
     (replayedCheckpoints > 0 ? `, ${Progress.formatCount(replayedCheckpoints)} replayed` : "") +
     (restarts > 0 ? `, ${count(restarts, "restart")}` : "") +
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
@@ -255,11 +256,12 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
-    const { describe, handle, letters, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+    const { describe, handle, letters, lettersBefore, pendingBefore } = yield* Effect.raceFirst(start(options), early)
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
+      lettersBefore,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
     const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options)))
