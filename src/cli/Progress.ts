@@ -78,8 +78,17 @@ export const makeFormatter = (options: {
   let firstPosition: number | null = null
 
   return (progress: JobProgress, now: number): string => {
-    const { deadLetters, lastCheckpointId, pendingCheckpoints, position, restarts, rowsCommitted, rowsLogged, rowsRead, total } =
-      progress
+    const {
+      deadLetters,
+      lastCheckpointId,
+      pendingCheckpoints,
+      position,
+      restarts,
+      rowsCommitted,
+      rowsLogged,
+      rowsRead,
+      total
+    } = progress
     samples.push({ at: now, committed: rowsCommitted })
     while (samples.length > 2 && samples[1]!.at <= now - options.windowMillis) samples.shift()
     const oldest = samples[0]!

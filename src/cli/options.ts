@@ -436,6 +436,18 @@ export const verify = {
   ...tls,
   consistency: load.consistency,
   maxInFlight: load.maxInFlight,
+  deadLetters: Flag.optional(
+    "dead-letters",
+    Flag.text("file"),
+    "Where load has set records aside: they are told as that, not as missing (default: with --job, where load does it)"
+  ),
+  deadLettersKeyspace: Flag.optional(
+    "dead-letters-keyspace",
+    keyspaces,
+    "Keyspace of the table dead_letters, where a program has set them aside in one; with --job (default: a file)"
+  ),
+  job: Flag.optional("job", jobIds, "The job whose dead letters count (default: all that are in the file)"),
+  uid: Flag.withDefault("uid", Flag.text("name"), "sink", "Its sink, with --job"),
   exact: Flag.toggle("exact", "Also look for rows that the files do not have; reads all partition keys of the table"),
   memoryBytes: Flag.withDefault(
     "memory-bytes",

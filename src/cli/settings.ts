@@ -33,6 +33,15 @@ export const stateDirectory = ({ job, state, uid }: Pick<LoadOptions, "job" | "s
   state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
 
 /**
+ * Where bad records are set aside, unless a file is given: beside the state directory.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const deadLettersFile = (options: Pick<LoadOptions, "job" | "state" | "uid">): string =>
+  `${stateDirectory(options)}.dead-letters.ndjson`
+
+/**
  * What becomes of bad records: they end the load (null), or are set aside in a file.
  *
  * @category combinators
@@ -58,7 +67,7 @@ export const setAside = (
       usage("--max-errors 0 bears no bad record, and --on-bad-record dead-letter sets them aside: leave one out")
     )
   }
-  const path = deadLetters ?? `${stateDirectory(options)}.dead-letters.ndjson`
+  const path = deadLetters ?? deadLettersFile(options)
   if (files.some((file) => Path.resolve(file) === Path.resolve(path))) {
     return Effect.fail(
       usage(`The dead letters can't be written to ${path}, which is read: give another --dead-letters`)
