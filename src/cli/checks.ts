@@ -18,6 +18,7 @@ import * as Savepoint from "../state/Savepoint.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
+import * as Permissions from "./permissions.ts"
 import { formatBytes } from "./Progress.ts"
 import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
@@ -298,19 +299,51 @@ export const replication = Effect.fnUntraced(function*({ consistency, nodes, ses
   return good(undefined, detail, warnings)
 })
 
+const permitted = (refusals: ReadonlyArray<string>): Effect.Effect<void, CheckFailed> =>
+  refusals.length === 0 ? Effect.void : Effect.fail(new CheckFailed({ detail: refusals.join("\n") }))
+
+/** Without a user or a certificate there is nobody to be permitted anything. */
+const isSomebody = ({ tls, username }: CassandraSessionOptions): boolean =>
+  username !== undefined || tls?.cert !== undefined || tls?.pfx !== undefined
+
+/**
+ * Whether the user may write with the statement.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const permissions = Effect.fnUntraced(function*(
+  { session }: Cluster,
+  options: CassandraSessionOptions,
+  prepared: SinkStatement.SinkStatement
+) {
+  if (!isSomebody(options)) return good(undefined, "none are needed: no user is given")
+  yield* permitted(yield* Permissions.ofStatement(session, prepared))
+  const { keyspace, name } = prepared.table
+  return good(undefined, `${options.username ?? "the certificate"} may write ${keyspace}.${name}`)
+})
+
 /**
  * The keyspace of the ledger, which is made when it is missing.
  *
  * @category checks
  * @since 0.1.0
  */
-export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes, session }: Cluster) {
+export const ledger = Effect.fnUntraced(function*(
+  options: LoadOptions,
+  { nodes, session }: Cluster,
+  sessionOptions: CassandraSessionOptions
+) {
   const keyspace = options.checkpointKeyspace
   const existing = yield* replicationIn(session, keyspace)
   const found = existing ??
     new Map([["class", "SimpleStrategy"], ["replication_factor", String(options.checkpointReplication)]])
   const { detail, problem, warnings } = replicationOf(keyspace, found, nodes, "SERIAL")
   if (problem !== null) return yield* new CheckFailed({ detail: problem.replace(/take another .*/, "move the ledger") })
+  if (isSomebody(sessionOptions)) {
+    const table = `checkpoints_${options.job}`
+    yield* permitted(yield* Permissions.ofLedger(session, keyspace, table, existing !== null))
+  }
   return good(
     undefined,
     `${

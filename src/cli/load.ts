@@ -88,6 +88,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const { session } = cluster
   yield* known(Checks.clock(cluster))
   const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
   yield* known(Checks.replication(cluster, prepared.table.keyspace))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
@@ -236,6 +237,7 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   const cluster = yield* known(Checks.cluster(sessionOptions))
   yield* known(Checks.clock(cluster))
   const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
   yield* known(Checks.replication(cluster, prepared.table.keyspace))
   for (const text of [query, ...notes]) yield* Effect.logInfo(text)
   yield* dryRun(options, input, cluster.session, prepared)
