@@ -63,6 +63,7 @@ export const formatTime = (seconds: number): string => {
  *
  * - `pendingBefore`: rows of earlier runs that were logged and not committed.
  * - `lettersBefore`: records that earlier runs have set aside.
+ * - `rowsPerRecord`: with how many statements each record is written. Default 1.
  * - `windowMillis`: what the rate is an average over. Commits come in bursts, one a checkpoint, so it should not be
  *   shorter than their interval.
  *
@@ -72,9 +73,11 @@ export const formatTime = (seconds: number): string => {
 export const makeFormatter = (options: {
   readonly pendingBefore: number
   readonly lettersBefore: number
+  readonly rowsPerRecord?: number | undefined
   readonly windowMillis: number
 }) => {
   const samples: Array<{ readonly at: number; readonly committed: number }> = []
+  const perRecord = options.rowsPerRecord ?? 1
   let firstPosition: number | null = null
 
   return (progress: JobProgress, now: number): string => {
@@ -96,7 +99,7 @@ export const makeFormatter = (options: {
     if (rowsRead === 0) firstPosition = position
     // What was set aside is not waited for.
     const setAside = Math.max(0, deadLetters - options.lettersBefore)
-    const lag = Math.max(0, rowsRead + options.pendingBefore - rowsCommitted - setAside)
+    const lag = Math.max(0, (rowsRead - setAside) * perRecord + options.pendingBefore - rowsCommitted)
 
     const parts = [
       `rows ${formatCount(rowsRead)}` +
@@ -113,7 +116,7 @@ export const makeFormatter = (options: {
     if (restarts > 0) parts.push(`restarts ${restarts}`)
     if (position !== null && total !== null && rate > 0 && rowsRead > 0) {
       const bytesPerRow = Math.max(1, position - (firstPosition ?? 0)) / rowsRead
-      parts.push(`eta ${formatTime(((total - position) / bytesPerRow + lag) / rate)}`)
+      parts.push(`eta ${formatTime(((total - position) / bytesPerRow * perRecord + lag) / rate)}`)
     }
     return parts.join(" · ")
   }
@@ -130,6 +133,7 @@ export const display = Effect.fnUntraced(function*(options: {
   readonly progress: Effect.Effect<JobProgress>
   readonly pendingBefore: number
   readonly lettersBefore: number
+  readonly rowsPerRecord?: number | undefined
   readonly windowMillis: number
 }): Effect.fn.Return<void, never, Scope.Scope> {
   if (options.mode === "none") return

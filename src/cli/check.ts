@@ -69,7 +69,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
       : make("permissions", Checks.permissions(cluster, configured.value.session, stated.value.prepared))
     yield* stated === null
       ? skip("replication", "a statement")
-      : make("replication", Checks.replication(cluster, stated.value.prepared.table.keyspace))
+      : make("replication", Checks.replication(cluster, stated.value.prepared))
     const ledger = options.checkpointContactPoints === undefined ? connected : yield* make(
       "ledger cluster",
       Checks.cluster(Settings.checkpointSession(options, configured.value.session))

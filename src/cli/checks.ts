@@ -12,6 +12,7 @@ import * as Path from "node:path"
 import type { CassandraSessionOptions, Consistency } from "../cassandra/CassandraConfig.ts"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import { StatementRefused } from "../sink/SinkError.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
 import type { FileOptions } from "../source/FileInput.ts"
 import * as Savepoint from "../state/Savepoint.ts"
@@ -286,17 +287,26 @@ const replicationIn = (session: Session, keyspace: string) =>
   )
 
 /**
- * The keyspace of the data. One that does not exist is told of by `statement`.
+ * The keyspaces of the data. One that does not exist is told of by `statement`.
  *
  * @category checks
  * @since 0.1.0
  */
-export const replication = Effect.fnUntraced(function*({ consistency, nodes, session }: Cluster, keyspace: string) {
-  const found = yield* replicationIn(session, keyspace)
-  if (found === null) return good(undefined, `there is no keyspace ${keyspace}`)
-  const { detail, problem, warnings } = replicationOf(keyspace, found, nodes, consistency)
-  if (problem !== null) return yield* new CheckFailed({ detail: problem })
-  return good(undefined, detail, warnings)
+export const replication = Effect.fnUntraced(function*(
+  { consistency, nodes, session }: Cluster,
+  prepared: ReadonlyArray<SinkStatement.SinkStatement>
+) {
+  const found = yield* Effect.forEach(
+    new Set(prepared.map(({ table }) => table.keyspace)),
+    (keyspace) =>
+      Effect.map(replicationIn(session, keyspace), (replication) =>
+        replication === null
+          ? { detail: `there is no keyspace ${keyspace}`, problem: null, warnings: [] }
+          : replicationOf(keyspace, replication, nodes, consistency))
+  )
+  const problems = found.flatMap(({ problem }) => problem ?? [])
+  if (problems.length > 0) return yield* new CheckFailed({ detail: problems.join("\n") })
+  return good(undefined, found.map(({ detail }) => detail).join("; "), found.flatMap(({ warnings }) => warnings))
 })
 
 const permitted = (refusals: ReadonlyArray<string>): Effect.Effect<void, CheckFailed> =>
@@ -307,7 +317,7 @@ const isSomebody = ({ tls, username }: CassandraSessionOptions): boolean =>
   username !== undefined || tls?.cert !== undefined || tls?.pfx !== undefined
 
 /**
- * Whether the user may write with the statement.
+ * Whether the user may write with the statements.
  *
  * @category checks
  * @since 0.1.0
@@ -315,12 +325,12 @@ const isSomebody = ({ tls, username }: CassandraSessionOptions): boolean =>
 export const permissions = Effect.fnUntraced(function*(
   { session }: Cluster,
   options: CassandraSessionOptions,
-  prepared: SinkStatement.SinkStatement
+  prepared: ReadonlyArray<SinkStatement.SinkStatement>
 ) {
   if (!isSomebody(options)) return good(undefined, "none are needed: no user is given")
-  yield* permitted(yield* Permissions.ofStatement(session, prepared))
-  const { keyspace, name } = prepared.table
-  return good(undefined, `${options.username ?? "the certificate"} may write ${keyspace}.${name}`)
+  yield* permitted((yield* Effect.forEach(prepared, (one) => Permissions.ofStatement(session, one))).flat())
+  const tables = new Set(prepared.map(({ table: { keyspace, name } }) => `${keyspace}.${name}`))
+  return good(undefined, `${options.username ?? "the certificate"} may write ${[...tables].join(", ")}`)
 })
 
 /**
@@ -354,7 +364,7 @@ export const ledger = Effect.fnUntraced(function*(
 })
 
 /**
- * The statement: made from the table if it is not the user's own, prepared, and fit to be repeated.
+ * The statements: made from the table if they are not the user's own, prepared, and fit to be repeated.
  *
  * @category checks
  * @since 0.1.0
@@ -364,11 +374,13 @@ export const statement = Effect.fnUntraced(function*(
   target: Statement.Target,
   { fields, isNumbered }: Input.Input
 ) {
-  const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
+  const { notes, queries, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
   const prepared = yield* Effect.provideService(
-    SinkStatement.make(query),
+    Effect.forEach(queries, (query) => SinkStatement.make(query)),
     CassandraSession.CassandraSession,
     session
   )
-  return good({ query, notes, prepared }, [query, ...notes].join("; "), warnings)
+  const problems = SinkStatement.conflicts(prepared)
+  if (problems.length > 0) return yield* new StatementRefused({ query: queries[0]!, problems })
+  return good({ queries, notes, prepared }, [...queries, ...notes].join("; "), warnings)
 })

@@ -25,7 +25,8 @@ import { FieldsRefused } from "./statement.ts"
 type FileSource = Source<object, SourceError, FileSystem.FileSystem>
 
 /**
- * `isNumbered`: the fields have numbers for names. `timestampOf`: the write timestamps that rows of dead letters have.
+ * `isNumbered`: the fields have numbers for names. `timestampOf`: the write timestamps that rows of dead letters have, and
+ * `statementOf` the one statement that such a row is of.
  *
  * @category models
  * @since 0.1.0
@@ -36,6 +37,7 @@ export interface Input {
   readonly fields: Fields
   readonly isNumbered: boolean
   readonly timestampOf?: ((place: number) => number | null) | undefined
+  readonly statementOf?: ((place: number) => string | null) | undefined
 }
 
 const openOne = (
@@ -62,14 +64,15 @@ const openLetters = Effect.fnUntraced(function*(
   timestamps: "original" | "now",
   settings: FileInput.FileOptions
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
-  const { source, timestampOf } = yield* DeadLetterSource.make(path, settings)
+  const { source, statementOf, timestampOf } = yield* DeadLetterSource.make(path, settings)
   const names = yield* firstNames(source)
   return {
     source,
     files: [path],
     fields: { input: source.describe, names, isComplete: false },
     isNumbered: names.length > 0 && names.every((name) => /^\d+$/.test(name)),
-    timestampOf: timestamps === "original" ? timestampOf : undefined
+    timestampOf: timestamps === "original" ? timestampOf : undefined,
+    statementOf
   }
 })
 

@@ -87,9 +87,9 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const cluster = yield* known(Checks.cluster(sessionOptions))
   const { session } = cluster
   yield* known(Checks.clock(cluster))
-  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  const { notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input))
   yield* known(Checks.permissions(cluster, sessionOptions, prepared))
-  yield* known(Checks.replication(cluster, prepared.table.keyspace))
+  yield* known(Checks.replication(cluster, prepared))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
     : yield* CassandraSession.make(Settings.checkpointSession(options, sessionOptions))
@@ -101,7 +101,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
   if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
-  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
   const retry = Retry.exponential(options.sendRetry)
   const services = <A, E, R>(self: Effect.Effect<A, E, R>) => {
     const provided = self.pipe(
@@ -116,10 +116,11 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const handle = yield* services(Job.start({
     source,
     sink: {
-      query,
+      statements: queries.map((query) => ({ query })),
       nulls: options.nulls,
       missing: options.missing,
       timestampOf: input.timestampOf,
+      statementOf: input.statementOf,
       requestsInFlightMax: options.maxInFlight,
       sendRetry: retry,
       segmentBytesMax: options.segmentBytes,
@@ -139,7 +140,14 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
-  return { handle, pendingBefore, lettersBefore, describe: source.describe, letters: setAside?.path ?? null }
+  return {
+    handle,
+    pendingBefore,
+    lettersBefore,
+    rowsPerRecord: queries.length,
+    describe: source.describe,
+    letters: setAside?.path ?? null
+  }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -236,10 +244,10 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   yield* known(Checks.writable(options))
   const cluster = yield* known(Checks.cluster(sessionOptions))
   yield* known(Checks.clock(cluster))
-  const { notes, prepared, query } = yield* known(Checks.statement(cluster, target, input))
+  const { notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input))
   yield* known(Checks.permissions(cluster, sessionOptions, prepared))
-  yield* known(Checks.replication(cluster, prepared.table.keyspace))
-  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  yield* known(Checks.replication(cluster, prepared))
+  for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
   yield* dryRun(options, input, cluster.session, prepared)
 })
 
@@ -258,12 +266,16 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
-    const { describe, handle, letters, lettersBefore, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+    const { describe, handle, letters, lettersBefore, pendingBefore, rowsPerRecord } = yield* Effect.raceFirst(
+      start(options),
+      early
+    )
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
       lettersBefore,
+      rowsPerRecord,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
     const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options)))
@@ -324,6 +336,12 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
       command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\
     --query "UPDATE zips SET city = :city WHERE zip = :zip_code" >summary.json`,
       description: "CSV with a header, markers by name, the summary for a script"
+    },
+    {
+      command: `effect-cassandra load events.ndjson --job events --keyspace demo \\
+    -q "INSERT INTO latest (id, state) VALUES (:id, :state)" \\
+    -q "INSERT INTO history (id, at, state) VALUES (:id, :at, :state)"`,
+      description: "Each record into two tables"
     },
     {
       command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights_2 --from-savepoint PATH",

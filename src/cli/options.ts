@@ -138,11 +138,11 @@ export const load = {
       "(default: *=*, each column from the field of its name)",
     { alias: "m" }
   ),
-  query: Flag.optional(
+  query: Flag.repeated(
     "query",
-    Flag.text("CQL"),
+    "CQL",
     "Instead of --table, an INSERT, UPDATE or DELETE of your own; its markers (? or :name) are filled from the fields " +
-      "of their names (default: made from --table)",
+      "of their names. Given several times, each record is written with all of them (default: made from --table)",
     { alias: "q" }
   ),
   nulls: Flag.withDefault(

@@ -98,7 +98,9 @@ export const target = (
       ? Effect.fail(usage("--table makes the INSERT and --query brings one: leave one of them out"))
       : mapping !== undefined
       ? Effect.fail(usage("--mapping is for --table: in --query, name each marker by its field, as in VALUES (:field)"))
-      : Effect.succeed({ kind: "query", query })
+      : query.includes("")
+      ? Effect.fail(usage("--query is empty: give an INSERT, UPDATE or DELETE, or leave it out for --table"))
+      : Effect.succeed({ kind: "query", queries: query })
   }
   if (table === undefined) {
     return Effect.fail(usage("Give --table (and --keyspace) to load into a table, or --query for a statement"))

@@ -56,18 +56,32 @@ interface Part {
   readonly residue: number
 }
 
+const bytesOf = (oracles: ReadonlyArray<TableOracle.TableOracle>): number =>
+  oracles.reduce((sum, { bytes }) => sum + bytes(), 0)
+
+const cantBeVerified = (query: string, why: string) =>
+  Effect.fail(new Checks.CheckFailed({ detail: `${query}\ncan't be verified: ${why}` }))
+
 const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   const line = yield* StatusLine
   const target = yield* Settings.target(options)
   const sessionOptions = yield* Settings.session(options)
   const { value: input } = yield* Checks.input(options, { malformed: "reject" })
   const { value: cluster } = yield* Checks.cluster(sessionOptions)
-  const { value: { notes, prepared, query }, warnings } = yield* Checks.statement(cluster, target, input)
-  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  const { value: { notes, prepared, queries }, warnings } = yield* Checks.statement(cluster, target, input)
+  for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
   for (const warning of warnings) yield* Effect.logWarning(warning)
+  const tables = prepared.map(({ table: { keyspace, name } }) => `${keyspace}.${name}`)
+  const twice = tables.find((table, i) => tables.indexOf(table) !== i)
+  if (twice !== undefined) {
+    return yield* cantBeVerified(
+      queries.join("\n"),
+      `several of them write ${twice}, and what each cell has to hold is only worked out for one statement a table`
+    )
+  }
   const { source } = input
   const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
-  const encode = RowEncoder.make<object>(prepared.params, options)
+  const encoders = prepared.map(({ params }) => RowEncoder.make<object>(params, options))
   const letters = yield* KnownLetters.open(options, cluster.session)
   const hasLetters = letters.count > 0
   const isSetAside = (place: number) => hasLetters && letters.has(locate(place))
@@ -99,11 +113,10 @@ const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   while (parts.length > 0) {
     let { modulus, residue } = parts.pop()!
     const isMine = (hash: number) => hash % modulus === residue
-    const made = TableOracle.make(prepared, isMine)
-    if (Result.isFailure(made)) {
-      return yield* new Checks.CheckFailed({ detail: `${query}\ncan't be verified: ${made.failure}` })
-    }
-    const oracle = made.success
+    const oracles = yield* Effect.forEach(prepared, (one) => {
+      const made = TableOracle.make(one, isMine)
+      return Result.isSuccess(made) ? Effect.succeed(made.success) : cantBeVerified(one.query, made.failure)
+    })
     let ordinal = 0
     yield* Stream.runForEach(source.read(null), ({ records, rejected = [] }) =>
       Effect.sync(() => {
@@ -112,7 +125,9 @@ const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
           ordinal++
           if (isFirst && isAside) counts.setAside++
           try {
-            oracle.add(encode(value), ordinal, place, isAside)
+            // A record that does not fit one of its statements is refused whole.
+            const rows = encoders.map((encode) => encode(value))
+            for (let i = 0; i < rows.length; i++) oracles[i]!.add(rows[i]!, ordinal, place, isAside)
           } catch (error) {
             if (!(error instanceof RowEncoder.Misfit)) throw error
             if (isFirst && !isAside) leaveOut(place, `, column ${error.column}: ${error.problem}`)
@@ -123,15 +138,17 @@ const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
           else leaveOut(place, `: ${problem}`)
         }
         if (isFirst) counts.records += records.length + rejected.length
-        while (oracle.bytes() > options.memoryBytes && modulus < 2 ** 20) {
+        while (bytesOf(oracles) > options.memoryBytes && modulus < 2 ** 20) {
           parts.push({ modulus: modulus * 2, residue: residue + modulus })
           modulus *= 2
-          oracle.keep(isMine)
+          for (const oracle of oracles) oracle.keep(isMine)
         }
       }))
     isFirst = false
     const { exact, maxInFlight: concurrency } = options
-    yield* oracle.compare(cluster.session, { concurrency, exact, onDifference, verdict })
+    for (const oracle of oracles) {
+      yield* oracle.compare(cluster.session, { concurrency, exact, onDifference, verdict })
+    }
   }
   const { leftOut, setAside } = counts
   if (leftOut > shownMax) line.print(`... and ${formatCount(leftOut - shownMax)} more that are left out`)

@@ -44,6 +44,15 @@ describe("progress", () => {
     )
   })
 
+  it("a record that is written with several statements is as many rows", () => {
+    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 0, rowsPerRecord: 2, windowMillis: 5000 })
+    format(at(0, 0, 0), 0)
+    assert.strictEqual(
+      format({ ...at(1000, 1500, 1_000_000), pendingCheckpoints: 1 }, 1000),
+      "rows 1,000 (50%) · logged 1,000 · committed 1,500 · 1.5k/s · checkpoint 31 (1 pending) · lag 500 · eta 2 s"
+    )
+  })
+
   it("formats rates and times", () => {
     assert.deepStrictEqual([0, 820, 999.6, 48_240, 999_999].map(Progress.formatRate), [
       "0/s",

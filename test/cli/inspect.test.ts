@@ -57,6 +57,7 @@ describe.concurrent("effect-cassandra inspect", () => {
     const before = contents(directory)
     const alone = jsonOf(await run(inspect(directory, "--json", "--verify"), offline))
     assert.deepStrictEqual([alone.jobId, alone.uid, alone.ledger, alone.owner], ["cli", "told", null, null])
+    assert.deepStrictEqual(alone.statements, [fixture.insert])
     const [newest] = alone.checkpoints
     assert.deepStrictEqual([newest.checkpointId, newest.epoch, newest.records], [3, 1, records])
     assert.strictEqual(newest.position.line, records)
