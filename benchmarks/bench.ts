@@ -31,6 +31,9 @@ import { UsageError } from "./usage.ts"
 
 const out = (text: string) => process.stdout.write(`${text}\n`)
 
+// A reader that went away (`| head`) must not end the runs before their report.
+process.stdout.on("error", () => {})
+
 const reportDirectory = fileURLToPath(new URL("./report", import.meta.url))
 
 const count = (name: string, text: string): number => {

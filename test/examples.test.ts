@@ -181,6 +181,28 @@ describe("examples/", () => {
       assert.match(output, /pass 1$/m)
     }))
 
+  it("savepoint.ts: taken of a running job, and restored under another name with another parallelism", () =>
+    inDirectory((directory) =>
+      withClient(async (client) => {
+        const [table, total] = ["numbers.squares", 40_000]
+        await prepare(client, table, "n int PRIMARY KEY, square bigint", "squares")
+        await client.execute("DROP TABLE IF EXISTS flink_auxiliary.checkpoints_squares_moved").catch(() => {})
+        const first = await run("savepoint.ts", directory)
+        const [, records, path] = /savepoint of (\d+) records: (\S+)/.exec(first.output) ?? []
+        assert.isDefined(path, first.output)
+        assert.isBelow(Number(records), total)
+        assert.isBelow(await count(client, table), total)
+        const second = await run("savepoint.ts", directory, { args: [path!] })
+        assert.include(second.output, `finished: ${total - Number(records)} records read behind the savepoint`)
+        assert.strictEqual(await count(client, table), total)
+        const ledger = await client.execute("SELECT sub_id FROM flink_auxiliary.checkpoints_squares_moved")
+        const subtasks = ledger.rows.map((row) => Number(row["sub_id"])).filter((id) => id >= 0)
+        assert.sameMembers(subtasks, [0, 1, 2, 3])
+        const again = await run("savepoint.ts", directory, { args: [path!] })
+        assert.include(again.output, "nothing-to-do: 0 records", again.output)
+      })
+    ))
+
   it("README.md has each of them, and each is run by a test", () => {
     const index = Fs.readFileSync("examples/README.md", "utf8")
     const tests = Fs.readdirSync("test", { recursive: true, encoding: "utf8" })

@@ -10,6 +10,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Reason from "./CassandraErrorReason.ts"
+import { grantOf } from "./internal/grant.ts"
 import { tlsFailure } from "./internal/tlsFailure.ts"
 
 export * from "./CassandraErrorReason.ts"
@@ -285,11 +286,14 @@ const serverError = (
       })
     case 0x2000:
       return new Reason.Syntax({ ...base, message: `Not valid CQL${inStatement(context)}: ${text}` })
-    case 0x2100:
+    case 0x2100: {
+      const grant = grantOf(text)
+      const remedy = grant === null ? "GRANT the permission to the role in use" : `Have a superuser do ${grant}`
       return new Reason.Authorization({
         ...base,
-        message: `Not permitted ${at}: ${text}. GRANT the permission to the role in use, or use another role.`
+        message: `Not permitted ${at}: ${text}. ${remedy}, or use another role.`
       })
+    }
     case 0x1400:
     case 0x2200:
       return new Reason.InvalidQuery({ ...base, message: `Refused ${at}${inStatement(context)}: ${text}` })

@@ -10,7 +10,7 @@
  *
  * **Values.** Parameters are what `CqlValue` takes (a `Buffer` goes to the server as it is; `undefined` leaves a column
  * as it was; `null` deletes it). Rows have `bigint` for bigint, counter and varint, `Map` and `Set` for maps and sets,
- * `Date` for timestamp, `Buffer` for blob, and the driver's value types for uuid, date, time, decimal, inet, duration,
+ * `Date` for timestamp (a bigint of milliseconds for one that no `Date` holds), `Buffer` for blob, and the driver's value types for uuid, date, time, decimal, inet, duration,
  * tuple and vector.
  *
  * **Example** (A second session, for the checkpoints, on a cluster of its own)

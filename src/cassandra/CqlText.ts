@@ -79,35 +79,32 @@ const isNumeric = (value: object): boolean =>
 const number = (value: number): string =>
   Number.isFinite(value) ? (Object.is(value, -0) ? "-0.0" : String(value)) : JSON.stringify(String(value))
 
-/** Milliseconds beyond what a Date holds are told as digits. */
-const date = (value: Date, bytes: Buffer | null): string =>
-  Number.isNaN(value.getTime())
-    ? (bytes === null ? "\"Invalid Date\"" : String(bytes.readBigInt64BE()))
-    : JSON.stringify(value.toISOString())
+const date = (value: Date): string =>
+  Number.isNaN(value.getTime()) ? "\"Invalid Date\"" : JSON.stringify(value.toISOString())
 
-const toJson = (value: unknown, bytes: Buffer | null): string => {
+const toJson = (value: unknown): string => {
   if (value === null || value === undefined) return "null"
   if (typeof value === "number") return number(value)
   if (typeof value === "bigint") return String(value)
   if (typeof value === "boolean" || typeof value === "string") return JSON.stringify(value)
   if (value instanceof Uint8Array) return `"0x${Buffer.from(value).toString("hex")}"`
-  if (value instanceof Date) return date(value, bytes)
-  if (value instanceof types.Tuple) return toJson(value.elements, null)
+  if (value instanceof Date) return date(value)
+  if (value instanceof types.Tuple) return toJson(value.elements)
   if (value instanceof Map) {
     const entries = [...value].map(([key, entry]) => {
-      const text = toJson(key, null)
-      return `${text.startsWith("\"") ? text : JSON.stringify(text)}:${toJson(entry, null)}`
+      const text = toJson(key)
+      return `${text.startsWith("\"") ? text : JSON.stringify(text)}:${toJson(entry)}`
     })
     return `{${entries.join(",")}}`
   }
   if (Array.isArray(value) || value instanceof Set || value instanceof types.Vector) {
-    return `[${Array.from(value as Iterable<unknown>, (element) => toJson(element, null)).join(",")}]`
+    return `[${Array.from(value as Iterable<unknown>, (element) => toJson(element)).join(",")}]`
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) {
     // What is not set is left out: null would delete.
     const fields = Object.entries(value as object).filter(([, field]) => field !== undefined)
-    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${toJson(field, null)}`).join(",")}}`
+    return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${toJson(field)}`).join(",")}}`
   }
   return isNumeric(value as object) ? String(value) : JSON.stringify(String(value))
 }
@@ -121,7 +118,7 @@ const toJson = (value: unknown, bytes: Buffer | null): string => {
  */
 export const ofValue = (value: unknown): string => {
   try {
-    return toJson(value, null)
+    return toJson(value)
   } catch {
     return JSON.stringify(`(can't be told: ${Object.prototype.toString.call(value)})`)
   }
@@ -146,7 +143,7 @@ export const toTextOf = (type: CqlType): (bytes: Buffer) => string => (bytes) =>
   try {
     const value = decode(type, bytes)
     // The driver takes no bytes for null where the server has an empty value.
-    return value === null ? `"0x${bytes.toString("hex")}"` : toJson(value, bytes)
+    return value === null ? `"0x${bytes.toString("hex")}"` : toJson(value)
   } catch {
     return `"0x${bytes.toString("hex")}"`
   }

@@ -14,7 +14,7 @@ import * as Scalars from "./internal/cqlScalars.ts"
 import { date, duration, time, timestamp } from "./internal/cqlTime.ts"
 import { CqlValueError, within } from "./internal/cqlValueError.ts"
 import { writerOf } from "./internal/cqlWriters.ts"
-import { Encoder } from "./internal/driverInternals.ts"
+import { Encoder, encoding } from "./internal/driverInternals.ts"
 
 export {
   /**
@@ -46,7 +46,7 @@ interface UdtInfo {
 type Encode = (value: unknown) => Buffer
 
 const { dataTypes } = types
-const driver = new Encoder(4, { encoding: { map: Map, set: Set, useBigIntAsLong: true, useBigIntAsVarint: true } })
+const driver = new Encoder(4, { encoding })
 
 const durationClass = "org.apache.cassandra.db.marshal.DurationType"
 const vectorClass = "org.apache.cassandra.db.marshal.VectorType("

@@ -62,25 +62,44 @@ export const formatTime = (seconds: number): string => {
  * Turns snapshots into lines. It remembers the last few of them, for the rate of commits.
  *
  * - `pendingBefore`: rows of earlier runs that were logged and not committed.
+ * - `lettersBefore`: records that earlier runs have set aside.
+ * - `rowsPerRecord`: with how many statements each record is written. Default 1.
  * - `windowMillis`: what the rate is an average over. Commits come in bursts, one a checkpoint, so it should not be
  *   shorter than their interval.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeFormatter = (options: { readonly pendingBefore: number; readonly windowMillis: number }) => {
+export const makeFormatter = (options: {
+  readonly pendingBefore: number
+  readonly lettersBefore: number
+  readonly rowsPerRecord?: number | undefined
+  readonly windowMillis: number
+}) => {
   const samples: Array<{ readonly at: number; readonly committed: number }> = []
+  const perRecord = options.rowsPerRecord ?? 1
   let firstPosition: number | null = null
 
   return (progress: JobProgress, now: number): string => {
-    const { lastCheckpointId, pendingCheckpoints, position, restarts, rowsCommitted, rowsLogged, rowsRead, total } =
-      progress
+    const {
+      deadLetters,
+      lastCheckpointId,
+      pendingCheckpoints,
+      position,
+      restarts,
+      rowsCommitted,
+      rowsLogged,
+      rowsRead,
+      total
+    } = progress
     samples.push({ at: now, committed: rowsCommitted })
     while (samples.length > 2 && samples[1]!.at <= now - options.windowMillis) samples.shift()
     const oldest = samples[0]!
     const rate = now > oldest.at ? (rowsCommitted - oldest.committed) * 1000 / (now - oldest.at) : 0
-    const lag = Math.max(0, rowsRead + options.pendingBefore - rowsCommitted)
     if (rowsRead === 0) firstPosition = position
+    // What was set aside is not waited for.
+    const setAside = Math.max(0, deadLetters - options.lettersBefore)
+    const lag = Math.max(0, (rowsRead - setAside) * perRecord + options.pendingBefore - rowsCommitted)
 
     const parts = [
       `rows ${formatCount(rowsRead)}` +
@@ -93,10 +112,11 @@ export const makeFormatter = (options: { readonly pendingBefore: number; readonl
       `checkpoint ${lastCheckpointId}` + (pendingCheckpoints > 0 ? ` (${pendingCheckpoints} pending)` : ""),
       `lag ${formatCount(lag)}`
     ]
+    if (deadLetters > 0) parts.push(`set aside ${formatCount(deadLetters)}`)
     if (restarts > 0) parts.push(`restarts ${restarts}`)
     if (position !== null && total !== null && rate > 0 && rowsRead > 0) {
       const bytesPerRow = Math.max(1, position - (firstPosition ?? 0)) / rowsRead
-      parts.push(`eta ${formatTime(((total - position) / bytesPerRow + lag) / rate)}`)
+      parts.push(`eta ${formatTime(((total - position) / bytesPerRow * perRecord + lag) / rate)}`)
     }
     return parts.join(" · ")
   }
@@ -130,6 +150,8 @@ export const display = Effect.fnUntraced(function*(options: {
   readonly mode: "auto" | "plain" | "none"
   readonly progress: Effect.Effect<JobProgress>
   readonly pendingBefore: number
+  readonly lettersBefore: number
+  readonly rowsPerRecord?: number | undefined
   readonly windowMillis: number
 }): Effect.fn.Return<void, never, Scope.Scope> {
   if (options.mode === "none") return

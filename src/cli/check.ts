@@ -56,7 +56,7 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
   if (options.fromSavepoint !== undefined) yield* make("savepoint", Checks.savepoint(options))
   yield* Effect.scoped(Effect.gen(function*() {
     const connected = configured === null ? null : yield* make("cluster", Checks.cluster(configured.value.session))
-    const rest = ["clock", "statement", "replication", "ledger"]
+    const rest = ["clock", "statement", "permissions", "replication", "ledger"]
     if (configured === null) return yield* Effect.forEach(["cluster", ...rest], (name) => skip(name, "configuration"))
     if (connected === null) return yield* Effect.forEach(rest, (name) => skip(name, "a cluster"))
     const cluster = connected.value
@@ -65,13 +65,19 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
       ? yield* Effect.as(skip("statement", "input"), null)
       : yield* make("statement", Checks.statement(cluster, configured.value.target, input.value, options))
     yield* stated === null
+      ? skip("permissions", "a statement")
+      : make("permissions", Checks.permissions(cluster, configured.value.session, stated.value.prepared))
+    yield* stated === null
       ? skip("replication", "a statement")
-      : make("replication", Checks.replication(cluster, stated.value.prepared.table.keyspace))
+      : make("replication", Checks.replication(cluster, stated.value.prepared))
     const ledger = options.checkpointContactPoints === undefined ? connected : yield* make(
       "ledger cluster",
       Checks.cluster(Settings.checkpointSession(options, configured.value.session))
     )
-    yield* ledger === null ? skip("ledger", "its cluster") : make("ledger", Checks.ledger(options, ledger.value))
+    yield* ledger === null ? skip("ledger", "its cluster") : make(
+      "ledger",
+      Checks.ledger(options, ledger.value, configured.value.session)
+    )
   }))
   if (options.json) yield* Console.log(JSON.stringify({ ok: code === exitCodes.success, checks: lines }))
   if (code !== exitCodes.success) return yield* new Exit({ code })
@@ -91,7 +97,7 @@ export const check = Command.make(
   Command.withShortDescription("Check all that a load needs, and load nothing"),
   Command.withDescription(
     `Check all that a load needs, and load nothing: configuration, input, room on the disk, state directory, cluster and
-  data centre, clock, statement against the table, replication of the data and of the ledger. Write it in place of load,
+  data centre, clock, statement against the table, permissions of the user, replication of the data and of the ledger. Write it in place of load,
   with the same flags; load makes the same checks at its start.
 
   One line a check on stdout: ok, warn, fail or skip; with --json all of them as one line of JSON. The exit code is 0 if

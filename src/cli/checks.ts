@@ -14,12 +14,14 @@ import type { CassandraSessionOptions, Consistency } from "../cassandra/Cassandr
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import { StatementRefused } from "../sink/SinkError.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
 import type { FileOptions } from "../source/FileInput.ts"
 import * as Savepoint from "../state/Savepoint.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
+import * as Permissions from "./permissions.ts"
 import { formatBytes } from "./Progress.ts"
 import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
@@ -311,17 +313,50 @@ const replicationIn = (session: Session, keyspace: string) =>
   )
 
 /**
- * The keyspace of the data. One that does not exist is told of by `statement`.
+ * The keyspaces of the data. One that does not exist is told of by `statement`.
  *
  * @category checks
  * @since 0.1.0
  */
-export const replication = Effect.fnUntraced(function*({ consistency, nodes, session }: Cluster, keyspace: string) {
-  const found = yield* replicationIn(session, keyspace)
-  if (found === null) return good(undefined, `there is no keyspace ${keyspace}`)
-  const { detail, problem, warnings } = replicationOf(keyspace, found, nodes, consistency)
-  if (problem !== null) return yield* new CheckFailed({ detail: problem })
-  return good(undefined, detail, warnings)
+export const replication = Effect.fnUntraced(function*(
+  { consistency, nodes, session }: Cluster,
+  prepared: ReadonlyArray<SinkStatement.SinkStatement>
+) {
+  const found = yield* Effect.forEach(
+    new Set(prepared.map(({ table }) => table.keyspace)),
+    (keyspace) =>
+      Effect.map(replicationIn(session, keyspace), (replication) =>
+        replication === null
+          ? { detail: `there is no keyspace ${keyspace}`, problem: null, warnings: [] }
+          : replicationOf(keyspace, replication, nodes, consistency))
+  )
+  const problems = found.flatMap(({ problem }) => problem ?? [])
+  if (problems.length > 0) return yield* new CheckFailed({ detail: problems.join("\n") })
+  return good(undefined, found.map(({ detail }) => detail).join("; "), found.flatMap(({ warnings }) => warnings))
+})
+
+const permitted = (refusals: ReadonlyArray<string>): Effect.Effect<void, CheckFailed> =>
+  refusals.length === 0 ? Effect.void : Effect.fail(new CheckFailed({ detail: refusals.join("\n") }))
+
+/** Without a user or a certificate there is nobody to be permitted anything. */
+const isSomebody = ({ tls, username }: CassandraSessionOptions): boolean =>
+  username !== undefined || tls?.cert !== undefined || tls?.pfx !== undefined
+
+/**
+ * Whether the user may write with the statements.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const permissions = Effect.fnUntraced(function*(
+  { session }: Cluster,
+  options: CassandraSessionOptions,
+  prepared: ReadonlyArray<SinkStatement.SinkStatement>
+) {
+  if (!isSomebody(options)) return good(undefined, "none are needed: no user is given")
+  yield* permitted((yield* Effect.forEach(prepared, (one) => Permissions.ofStatement(session, one))).flat())
+  const tables = new Set(prepared.map(({ table: { keyspace, name } }) => `${keyspace}.${name}`))
+  return good(undefined, `${options.username ?? "the certificate"} may write ${[...tables].join(", ")}`)
 })
 
 /**
@@ -330,13 +365,21 @@ export const replication = Effect.fnUntraced(function*({ consistency, nodes, ses
  * @category checks
  * @since 0.1.0
  */
-export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes, session }: Cluster) {
+export const ledger = Effect.fnUntraced(function*(
+  options: LoadOptions,
+  { nodes, session }: Cluster,
+  sessionOptions: CassandraSessionOptions
+) {
   const keyspace = options.checkpointKeyspace
   const existing = yield* replicationIn(session, keyspace)
   const found = existing ??
     new Map(Object.entries(options.checkpointReplication).map(([option, value]) => [option, String(value)] as const))
   const { detail, problem, warnings } = replicationOf(keyspace, found, nodes, "SERIAL")
   if (problem !== null) return yield* new CheckFailed({ detail: problem.replace(/take another .*/, "move the ledger") })
+  if (isSomebody(sessionOptions)) {
+    const table = `checkpoints_${options.job}`
+    yield* permitted(yield* Permissions.ofLedger(session, keyspace, table, existing !== null))
+  }
   return good(
     undefined,
     `${
@@ -347,7 +390,7 @@ export const ledger = Effect.fnUntraced(function*(options: LoadOptions, { nodes,
 })
 
 /**
- * The statement: made from the table if it is not the user's own, prepared, and fit to be repeated.
+ * The statements: made from the table if they are not the user's own, prepared, and fit to be repeated.
  *
  * @category checks
  * @since 0.1.0
@@ -358,12 +401,14 @@ export const statement = Effect.fnUntraced(function*(
   { fields, isNumbered }: Input.Input,
   { timestampUnit }: Pick<LoadOptions, "timestampUnit">
 ) {
-  const { notes, query, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
+  const { notes, queries, warnings } = yield* Statement.choose(session, target, fields, isNumbered)
   const prepared = yield* Effect.provideService(
-    SinkStatement.make(query),
+    Effect.forEach(queries, (query) => SinkStatement.make(query)),
     CassandraSession.CassandraSession,
     session
   )
-  const bind = yield* makeBind(prepared.params, timestampUnit)
-  return good({ query, notes, prepared, bind }, [query, ...notes].join("; "), warnings)
+  const problems = SinkStatement.conflicts(prepared)
+  if (problems.length > 0) return yield* new StatementRefused({ query: queries[0]!, problems })
+  const binds = yield* Effect.forEach(prepared, ({ params }) => makeBind(params, timestampUnit))
+  return good({ queries, notes, prepared, binds }, [...queries, ...notes].join("; "), warnings)
 })

@@ -52,14 +52,20 @@ const limits = (session: Session) =>
  * @since 0.1.0
  */
 export const dryRun = Effect.fnUntraced(function*(
-  options: Pick<LoadOptions, "json"> & RowEncoder.RowEncoderOptions<object>,
+  options: Pick<LoadOptions, "json"> & RowEncoder.RowEncoderOptions<object> & {
+    /** Of each statement. */
+    readonly binds: ReadonlyArray<RowEncoder.RowEncoderOptions<object>["bind"]>
+  },
   { source }: Input.Input,
   session: Session,
-  { params }: SinkStatement
+  statements: ReadonlyArray<SinkStatement>
 ) {
   const line = yield* StatusLine
   const { rowBytesMax, valueBytesMax } = yield* limits(session)
-  const write = RowEncoder.writer<object>(params, options)
+  const writers = statements.map(({ params }, i) => ({
+    params,
+    write: RowEncoder.writer<object>(params, { ...options, bind: options.binds[i] })
+  }))
   const out = new WireBuffer(1024)
   const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
   const found = { records: 0, refused: 0, risks: 0, largestRowBytes: 0 }
@@ -68,36 +74,43 @@ export const dryRun = Effect.fnUntraced(function*(
     if (count <= shownMax) line.print(printable(`${input}, record at ${at}${what}`))
   }
 
+  const lookAtRow = (place: number, { params }: typeof writers[number]) => {
+    const values = valuesOf(out.bytes, 0, out.length)
+    const bytes = estimateBytes(values.length, out.length)
+    if (bytes > found.largestRowBytes) found.largestRowBytes = bytes
+    if (bytes > rowBytesMax) {
+      say(
+        ++found.risks,
+        place,
+        `: Cassandra may refuse this row: it has about ${formatBytes(bytes)}, and max_mutation_size is ` +
+          formatBytes(rowBytesMax)
+      )
+      return
+    }
+    for (let i = 0; i < values.length; i++) {
+      const length = values[i]?.length ?? 0
+      if (length <= valueBytesMax) continue
+      say(
+        ++found.risks,
+        place,
+        `, column ${params[i]!.name}: Cassandra refuses this value: it has ${formatBytes(length)}, and ` +
+          `column_value_size_fail_threshold is ${formatBytes(valueBytesMax)}`
+      )
+    }
+  }
+
   const look = (place: number, value: object) => {
     found.records++
-    try {
-      out.length = 0
-      write(value, out)
-      const values = valuesOf(out.bytes, 0, out.length)
-      const bytes = estimateBytes(values.length, out.length)
-      if (bytes > found.largestRowBytes) found.largestRowBytes = bytes
-      if (bytes > rowBytesMax) {
-        say(
-          ++found.risks,
-          place,
-          `: Cassandra may refuse this row: it has about ${formatBytes(bytes)}, and max_mutation_size is ` +
-            formatBytes(rowBytesMax)
-        )
-        return
+    for (const one of writers) {
+      try {
+        out.length = 0
+        one.write(value, out)
+      } catch (error) {
+        if (!(error instanceof RowEncoder.Misfit)) throw error
+        // A record that does not fit one of its statements is refused whole.
+        return say(++found.refused, place, `, column ${error.column}: ${error.problem}`)
       }
-      for (let i = 0; i < values.length; i++) {
-        const length = values[i]?.length ?? 0
-        if (length <= valueBytesMax) continue
-        say(
-          ++found.risks,
-          place,
-          `, column ${params[i]!.name}: Cassandra refuses this value: it has ${formatBytes(length)}, and ` +
-            `column_value_size_fail_threshold is ${formatBytes(valueBytesMax)}`
-        )
-      }
-    } catch (error) {
-      if (!(error instanceof RowEncoder.Misfit)) throw error
-      say(++found.refused, place, `, column ${error.column}: ${error.problem}`)
+      lookAtRow(place, one)
     }
   }
 

@@ -184,6 +184,32 @@ export const optional = <A>(
   )
 
 /**
+ * A flag that may be given several times, each a text of its own; undefined without one. The variable has one of them.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const repeated = (
+  name: string,
+  metavar: string,
+  description: string,
+  { alias }: { readonly alias: string }
+): Flag.Flag<ReadonlyArray<string> | undefined> =>
+  Flag.String(name).pipe(
+    Flag.withAlias(alias),
+    Flag.withDescription(description),
+    Flag.withMetavar(metavar),
+    Flag.atLeast(0),
+    Flag.mapEffect((inputs) =>
+      Effect.gen(function*() {
+        if (inputs.length > 0) return inputs
+        const fallback = yield* Effect.orElseSucceed(Config.option(Config.String(variable(name))), Option.none)
+        return Option.isNone(fallback) ? undefined : [fallback.value]
+      })
+    )
+  )
+
+/**
  * Several texts, by commas or by repeating the flag; undefined without one.
  *
  * @category constructors

@@ -27,7 +27,8 @@ import { withHint } from "./takenFor.ts"
 type FileSource = Source<object, SourceError, FileSystem.FileSystem>
 
 /**
- * `isNumbered`: the fields have numbers for names. `timestampOf`: the write timestamps that rows of dead letters have.
+ * `isNumbered`: the fields have numbers for names. `timestampOf`: the write timestamps that rows of dead letters have, and
+ * `statementOf` the one statement that such a row is of.
  *
  * @category models
  * @since 0.1.0
@@ -38,6 +39,7 @@ export interface Input {
   readonly fields: Fields
   readonly isNumbered: boolean
   readonly timestampOf?: ((place: number) => number | null) | undefined
+  readonly statementOf?: ((place: number) => string | null) | undefined
 }
 
 const openOne = (
@@ -82,14 +84,15 @@ const openLetters = Effect.fnUntraced(function*(
   nullStrings: ReadonlyArray<string> | undefined,
   settings: FileInput.FileOptions
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
-  const { source, timestampOf } = yield* DeadLetterSource.make(path, settings)
+  const { source, statementOf, timestampOf } = yield* DeadLetterSource.make(path, settings)
   const names = yield* firstNames(source)
   return {
     source: withNulls(source, nullStrings),
     files: [path],
     fields: { input: source.describe, names, isComplete: false },
     isNumbered: names.length > 0 && names.every((name) => /^\d+$/.test(name)),
-    timestampOf: timestamps === "original" ? timestampOf : undefined
+    timestampOf: timestamps === "original" ? timestampOf : undefined,
+    statementOf
   }
 })
 

@@ -39,6 +39,8 @@ interface Segment {
 interface Found {
   readonly state: StateDirectory.StateDirectory
   readonly segments: ReadonlyArray<Segment>
+  /** Of the newest segment that can be read. */
+  readonly statements: ReadonlyArray<string>
   readonly ledger: Ledger | null
   readonly ledgerError: LoadError | null
   readonly damage: ReadonlyArray<StateDirectory.Damage>
@@ -50,6 +52,19 @@ const askLedger = (state: StateDirectory.StateDirectory, options: InspectOptions
     State.ledgerSession(options),
     (session) => State.readLedger(session, state, options)
   ))
+
+/** What the rows of the newest segment are written with. What is damaged is told by others. */
+const statementsOf = Effect.fnUntraced(function*(
+  state: StateDirectory.StateDirectory,
+  handles: ReturnType<typeof StateDirectory.segments>
+) {
+  for (const handle of handles.toReversed()) {
+    if (!state.files.has(handle.name)) continue
+    const opened = yield* Effect.result(Effect.scoped(StateDirectory.open(state, handle)))
+    if (Result.isSuccess(opened)) return opened.success.header.statements.map(({ query }) => query)
+  }
+  return []
+})
 
 const gather = Effect.fnUntraced(function*(options: InspectOptions) {
   const state = yield* State.find(options)
@@ -68,6 +83,7 @@ const gather = Effect.fnUntraced(function*(options: InspectOptions) {
     whole.set(handle.name, found.length === 0)
     damage.push(...found)
   }
+  const statements = yield* statementsOf(state, handles)
   // Asked last: a segment is removed when the ledger has it, so one that is gone by now is known there.
   const asked = (yield* State.hasContactPoint(options)) ? yield* Effect.result(askLedger(state, options)) : null
   const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
@@ -97,7 +113,7 @@ const gather = Effect.fnUntraced(function*(options: InspectOptions) {
     }
   })
   const ledgerError = asked !== null && Result.isFailure(asked) ? asked.failure : null
-  const found: Found = { state, segments, ledger, ledgerError, damage, verified: options.verify }
+  const found: Found = { state, segments, statements, ledger, ledgerError, damage, verified: options.verify }
   return found
 })
 
@@ -124,7 +140,7 @@ const describeLedger = (ledger: Ledger): string =>
     : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`)
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
-  const { ledger, ledgerError, state } = found
+  const { ledger, ledgerError, state, statements } = found
   const newest = StateDirectory.newest(state)
   const pending = pendingOf(found)
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
@@ -152,6 +168,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
         `logged ${formatTime((now - oldest / 1000) / 1000)} ago` +
         (ledger === null ? ", unless the ledger has them" : "")
     ],
+    ...statements.map((query) => ["statement", query] as const),
     [
       "ledger",
       ledger !== null
@@ -235,7 +252,7 @@ const toText = (found: Found, now: number): string => {
 }
 
 const toJson = (found: Found): string => {
-  const { damage, ledger, segments, state, verified } = found
+  const { damage, ledger, segments, state, statements, verified } = found
   return JSON.stringify({
     jobId: state.jobId,
     uid: state.uid,
@@ -249,6 +266,7 @@ const toJson = (found: Found): string => {
           pending: manifest.success.pending.map((handle) => handle.name)
         })
     ),
+    statements,
     segments,
     otherFiles: otherFiles(found).map(([name, bytes]) => ({ name, bytes })),
     pendingRows: sum(pendingOf(found), "rows"),

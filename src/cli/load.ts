@@ -87,8 +87,9 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const cluster = yield* known(Checks.cluster(sessionOptions))
   const { session } = cluster
   yield* known(Checks.clock(cluster))
-  const { bind, notes, prepared, query } = yield* known(Checks.statement(cluster, target, input, options))
-  yield* known(Checks.replication(cluster, prepared.table.keyspace))
+  const { binds, notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input, options))
+  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
+  yield* known(Checks.replication(cluster, prepared))
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
     : yield* CassandraSession.make(Settings.checkpointSession(options, sessionOptions))
@@ -100,7 +101,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   yield* Effect.logInfo(`Job ${jobId} (uid ${uid}): ${source.describe} to ${session.describe}, state in ${directory}`)
   if (input.files.length > 1) yield* Effect.logInfo(`Files, in this order: ${someOf(input.files)}`)
-  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
+  for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
   const retry = Retry.exponential(options.sendRetry)
   const services = <A, E, R>(self: Effect.Effect<A, E, R>) => {
     const provided = self.pipe(
@@ -111,14 +112,15 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     return letters === null ? provided : Effect.provideService(provided, DeadLetters, letters)
   }
   const pendingBefore = yield* services(pendingRows(fromSavepoint))
+  const lettersBefore = letters === null ? 0 : (yield* letters.ids(jobId, uid)).size
   const handle = yield* services(Job.start({
     source,
     sink: {
-      query,
-      bind,
+      statements: queries.map((query, i) => ({ query, bind: binds[i] })),
       nulls: options.nulls,
       missing: options.missing,
       timestampOf: input.timestampOf,
+      statementOf: input.statementOf,
       requestsInFlightMax: options.maxInFlight,
       sendRetry: retry,
       segmentBytesMax: options.segmentBytes,
@@ -138,7 +140,14 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
-  return { handle, pendingBefore, describe: source.describe, letters: setAside?.path ?? null }
+  return {
+    handle,
+    pendingBefore,
+    lettersBefore,
+    rowsPerRecord: queries.length,
+    describe: source.describe,
+    letters: setAside?.path ?? null
+  }
 })
 
 /** Takes the signals from here on: the first asks for a last checkpoint, the second (or the time) ends it all. */
@@ -202,14 +211,14 @@ const toJson = (summary: JobSummary, savepoint: Savepoint.Savepoint | null): str
 }
 
 const toText = (summary: JobSummary, input: string): string => {
-  const { checkpoints, committed, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
+  const { checkpoints, committed, deadLetters, outcome, replayedCheckpoints, restarts, rows, seconds } = summary
   if (outcome === "nothing-to-do") {
     return `nothing to do: all of ${input} was loaded by job ${summary.jobId} (uid ${summary.uid}). ` +
       `Another --job loads it again.`
   }
   const count = (value: number, noun: string) => `${Progress.formatCount(value)} ${noun}${value === 1 ? "" : "s"}`
   return `${outcome}: ${count(rows, "row")} read, ${Progress.formatCount(committed)} committed, ` +
-    count(checkpoints, "checkpoint") +
+    (deadLetters > 0 ? `${Progress.formatCount(deadLetters)} set aside, ` : "") + count(checkpoints, "checkpoint") +
     (replayedCheckpoints > 0 ? `, ${Progress.formatCount(replayedCheckpoints)} replayed` : "") +
     (restarts > 0 ? `, ${count(restarts, "restart")}` : "") +
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
@@ -235,10 +244,11 @@ const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
   yield* known(Checks.writable(options))
   const cluster = yield* known(Checks.cluster(sessionOptions))
   yield* known(Checks.clock(cluster))
-  const { bind, notes, prepared, query } = yield* known(Checks.statement(cluster, target, input, options))
-  yield* known(Checks.replication(cluster, prepared.table.keyspace))
-  for (const text of [query, ...notes]) yield* Effect.logInfo(text)
-  yield* dryRun({ ...options, bind }, input, cluster.session, prepared)
+  const { binds, notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input, options))
+  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
+  yield* known(Checks.replication(cluster, prepared))
+  for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
+  yield* dryRun({ ...options, binds }, input, cluster.session, prepared)
 })
 
 /**
@@ -256,11 +266,16 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
-    const { describe, handle, letters, pendingBefore } = yield* Effect.raceFirst(start(options), early)
+    const { describe, handle, letters, lettersBefore, pendingBefore, rowsPerRecord } = yield* Effect.raceFirst(
+      start(options),
+      early
+    )
     const shown = Progress.display({
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
+      lettersBefore,
+      rowsPerRecord,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })
     const summary = yield* Effect.scoped(Effect.andThen(shown, untilEnd(handle, options)))
@@ -321,6 +336,12 @@ export const load = Command.make("load", Options.load, (options) => withLogLevel
       command: `effect-cassandra load zipcodes.csv --job zips --keyspace demo --json \\
     --query "UPDATE zips SET city = :city WHERE zip = :zip_code" >summary.json`,
       description: "CSV with a header, markers by name, the summary for a script"
+    },
+    {
+      command: `effect-cassandra load events.ndjson --job events --keyspace demo \\
+    -q "INSERT INTO latest (id, state) VALUES (:id, :state)" \\
+    -q "INSERT INTO history (id, at, state) VALUES (:id, :at, :state)"`,
+      description: "Each record into two tables"
     },
     {
       command: "effect-cassandra load flights.ndjson -k demo -t flights --job flights_2 --from-savepoint PATH",

@@ -154,11 +154,11 @@ export const load = {
       "(default: *=*, each column from the field of its name)",
     { alias: "m" }
   ),
-  query: Flag.optional(
+  query: Flag.repeated(
     "query",
-    Flag.text("CQL"),
+    "CQL",
     "Instead of --table, an INSERT, UPDATE or DELETE of your own; its markers (? or :name) are filled from the fields " +
-      "of their names (default: made from --table)",
+      "of their names. Given several times, each record is written with all of them (default: made from --table)",
     { alias: "q" }
   ),
   nulls: Flag.withDefault(
@@ -465,6 +465,18 @@ export const verify = {
   ...tls,
   consistency: load.consistency,
   maxInFlight: load.maxInFlight,
+  deadLetters: Flag.optional(
+    "dead-letters",
+    Flag.text("file"),
+    "Where load has set records aside: they are told as that, not as missing (default: with --job, where load does it)"
+  ),
+  deadLettersKeyspace: Flag.optional(
+    "dead-letters-keyspace",
+    keyspaces,
+    "Keyspace of the table dead_letters, where a program has set them aside in one; with --job (default: a file)"
+  ),
+  job: Flag.optional("job", jobIds, "The job whose dead letters count (default: all that are in the file)"),
+  uid: Flag.withDefault("uid", Flag.text("name"), "sink", "Its sink, with --job"),
   exact: Flag.toggle("exact", "Also look for rows that the files do not have; reads all partition keys of the table"),
   memoryBytes: Flag.withDefault(
     "memory-bytes",

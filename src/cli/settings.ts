@@ -33,6 +33,15 @@ export const stateDirectory = ({ job, state, uid }: Pick<LoadOptions, "job" | "s
   state ?? `.effect-cassandra/${job}-${uid.replace(/[^\w.-]+/g, "_")}`
 
 /**
+ * Where bad records are set aside, unless a file is given: beside the state directory.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const deadLettersFile = (options: Pick<LoadOptions, "job" | "state" | "uid">): string =>
+  `${stateDirectory(options)}.dead-letters.ndjson`
+
+/**
  * What becomes of bad records: they end the load (null), or are set aside in a file.
  *
  * @category combinators
@@ -58,7 +67,7 @@ export const setAside = (
       usage("--max-errors 0 bears no bad record, and --on-bad-record dead-letter sets them aside: leave one out")
     )
   }
-  const path = deadLetters ?? `${stateDirectory(options)}.dead-letters.ndjson`
+  const path = deadLetters ?? deadLettersFile(options)
   if (files.some((file) => Path.resolve(file) === Path.resolve(path))) {
     return Effect.fail(
       usage(`The dead letters can't be written to ${path}, which is read: give another --dead-letters`)
@@ -89,7 +98,9 @@ export const target = (
       ? Effect.fail(usage("--table makes the INSERT and --query brings one: leave one of them out"))
       : mapping !== undefined
       ? Effect.fail(usage("--mapping is for --table: in --query, name each marker by its field, as in VALUES (:field)"))
-      : Effect.succeed({ kind: "query", query })
+      : query.includes("")
+      ? Effect.fail(usage("--query is empty: give an INSERT, UPDATE or DELETE, or leave it out for --table"))
+      : Effect.succeed({ kind: "query", queries: query })
   }
   if (table === undefined) {
     return Effect.fail(usage("Give --table (and --keyspace) to load into a table, or --query for a statement"))

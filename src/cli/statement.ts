@@ -1,5 +1,5 @@
 /**
- * The statement that a command writes with: the user's own, or the INSERT for the table, with what is to be said of it.
+ * The statements that a command writes with: the user's own, or the INSERT for the table, with what is to be said of it.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ export class FieldsRefused extends Schema.TaggedError<FieldsRefused>("effect-cas
  * @since 0.1.0
  */
 export type Target =
-  | { readonly kind: "query"; readonly query: string }
+  | { readonly kind: "query"; readonly queries: ReadonlyArray<string> }
   | {
     readonly kind: "table"
     readonly keyspace: string | null
@@ -52,7 +52,8 @@ export type Target =
  * @since 0.1.0
  */
 export interface Chosen {
-  readonly query: string
+  /** Each record is written with all of them. */
+  readonly queries: ReadonlyArray<string>
   readonly notes: ReadonlyArray<string>
   readonly warnings: ReadonlyArray<string>
 }
@@ -121,7 +122,7 @@ const forTable = Effect.fnUntraced(function*(
   if (Result.isFailure(inferred)) return yield* refuse(inferred.failure)
   const { absent, left, query } = inferred.success
   const chosen: Chosen = {
-    query,
+    queries: [query],
     notes: left.length === 0 ? [] : [`Fields that no column is filled from: ${someOf(left)}`],
     warnings: absent.map((field) => unfilled(field, fields))
   }
@@ -129,9 +130,9 @@ const forTable = Effect.fnUntraced(function*(
 })
 
 /** A mistake in the statement itself is told by the sink that opens it. */
-const forQuery = Effect.fnUntraced(function*(query: string, fields: Fields) {
+const warningsOf = Effect.fnUntraced(function*(query: string, fields: Fields) {
   const parsed = CqlStatement.parse(query)
-  if (Result.isFailure(parsed) || fields.names.length === 0) return { query, notes: [], warnings: [] }
+  if (Result.isFailure(parsed) || fields.names.length === 0) return []
   const wanted = new Set(
     parsed.success.markers.flatMap(({ column, name, usage }) =>
       name ?? (usage === "value" || usage === "key" ? column : null) ?? []
@@ -148,8 +149,14 @@ const forQuery = Effect.fnUntraced(function*(query: string, fields: Fields) {
       )
     })
   }
-  return { query, notes: [], warnings: absent.map((field) => unfilled(field, fields)) }
+  return absent.map((field) => unfilled(field, fields))
 })
+
+const forQueries = (queries: ReadonlyArray<string>, fields: Fields): Effect.Effect<Chosen, FieldsRefused> =>
+  Effect.map(
+    Effect.forEach(queries, (query) => warningsOf(query, fields)),
+    (warnings) => ({ queries, notes: [], warnings: [...new Set(warnings.flat())] })
+  )
 
 /**
  * @category constructors
@@ -161,4 +168,4 @@ export const choose = (
   fields: Fields,
   isNumbered: boolean
 ): Effect.Effect<Chosen, CassandraError | FieldsRefused> =>
-  target.kind === "table" ? forTable(session, target, fields, isNumbered) : forQuery(target.query, fields)
+  target.kind === "table" ? forTable(session, target, fields, isNumbered) : forQueries(target.queries, fields)

@@ -118,6 +118,8 @@ export interface JobProgress {
   readonly rowsCommitted: number
   readonly lastCheckpointId: number
   readonly pendingCheckpoints: number
+  /** Records of the job that were set aside, those of earlier runs included. */
+  readonly deadLetters: number
   readonly restarts: number
   /** How far the source is, and how large it is, in its own unit; null where it can't be told. */
   readonly position: number | null
@@ -445,6 +447,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         rowsCommitted: counts.committed + (status?.committedRows ?? 0),
         lastCheckpointId: status?.lastCompletedId ?? lastCheckpointId,
         pendingCheckpoints: status?.pendingCheckpoints ?? pendingCheckpoints,
+        deadLetters: deadLetters(),
         restarts: Math.max(0, counts.runs - 1),
         position: position === null ? null : source.progress(position),
         total: source.total

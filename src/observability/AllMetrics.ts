@@ -43,6 +43,7 @@ const registered: ReadonlyArray<AnyMetric> = [
   SinkMetrics.rowsSent,
   SinkMetrics.replays,
   SinkMetrics.deadLetters,
+  SinkMetrics.deadLettersFailed,
   ...JobMetrics.jobStates.map(JobMetrics.jobState),
   JobMetrics.jobRestarts,
   JobMetrics.recordsRead,

@@ -78,7 +78,8 @@ export const toLine = (letter: DeadLetter): string => {
 
 /**
  * How many bad records are borne: a number, or a part of the records read so far, which is looked at from the hundredth
- * on, as `dsbulk` does. One more ends the job.
+ * on: of fewer than a hundred records it bears all. One more ends the job. The rules are those of `dsbulk` (its
+ * `log.maxErrors`), but that all runs of a job count together.
  *
  * @category models
  * @since 0.1.0
@@ -86,7 +87,7 @@ export const toLine = (letter: DeadLetter): string => {
 export type MaxErrors = number | `${number}%`
 
 /**
- * The bound where none is given, which is that of `dsbulk`.
+ * The bound where bad records are set aside and none is given: 100, as of `dsbulk`.
  *
  * @category constants
  * @since 0.1.0

@@ -154,7 +154,10 @@ export const make = (
       held = []
       heldCharacters = 0
       written += now.length
-      return Effect.andThen(letters.write(now), Metric.update(Metrics.deadLetters, now.length))
+      return letters.write(now).pipe(
+        Effect.tapError(() => Metric.update(Metrics.deadLettersFailed, now.length)),
+        Effect.andThen(Metric.update(Metrics.deadLetters, now.length))
+      )
     })
     const hold = (letter: DeadLetter) => {
       held.push(letter)

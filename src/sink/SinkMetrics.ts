@@ -100,3 +100,15 @@ export const deadLetters = Metric.counter("effect_cassandra.sink.dead_letters", 
   attributes: { unit: "{record}" },
   incremental: true
 })
+
+/**
+ * Their checkpoint is not committed, and they are written again, so none is lost; but the job does not go on without them.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const deadLettersFailed = Metric.counter("effect_cassandra.sink.dead_letters.failed", {
+  description: "Dead letters that could not be kept where they belong, each attempt counted",
+  attributes: { unit: "{record}" },
+  incremental: true
+})

@@ -50,9 +50,9 @@ export interface StatementRoutes<A> {
   readonly rows: ReadonlyArray<StagedRow>
   /**
    * Encodes the rows of a record into the first of `rows`, and gives how many they are. It throws a `Misfit`, and then none
-   * of them counts.
+   * of them counts. `only` is the text of the one statement that it is for; null, or another text, for all.
    */
-  readonly stage: (record: A) => number
+  readonly stage: (record: A, only: string | null) => number
 }
 
 /**
@@ -84,12 +84,15 @@ export const make = <A>(
   const keys = dealKeys(statements)
   const writers = statements.map(({ params }, i) => RowEncoder.writer(params, options[i]))
   const conditions = options.map(({ when }) => when)
+  const queries = new Set(statements.map(({ query }) => query))
   const rows = statements.map((): StagedRow => ({ statement: 0, hash: 0, values: new WireBuffer(1024) }))
   return {
     rows,
-    stage: (record) => {
+    stage: (record, only) => {
       let count = 0
+      const isForOne = only !== null && queries.has(only)
       for (let i = 0; i < writers.length; i++) {
+        if (isForOne && statements[i]!.query !== only) continue
         const when = conditions[i]
         if (when !== undefined && !when(record)) continue
         const row = rows[count]!

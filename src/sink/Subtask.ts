@@ -73,6 +73,8 @@ export interface OpenSink<A> {
   readonly locate: (place: number) => Located
   /** The write timestamp of the row of a record, null for one that is decided when it is logged. */
   readonly timestampOf: ((place: number) => number | null) | null
+  /** The one statement that a record is for, null for all. */
+  readonly statementOf: ((place: number) => string | null) | null
   /** Where bad records go; null where the first one ends the sink. */
   readonly setAside: SetAside | null
   readonly pendingBytesMax: number
@@ -216,7 +218,7 @@ export const make = Effect.fnUntraced(function*<A>(
     const writer = yield* openSegment
     // One strictly increasing timestamp a row, never behind the clock or an earlier epoch.
     const first = Math.max(lastTimestamp + 1, Math.floor(clock.currentTimeMillisUnsafe() * 1000))
-    lastTimestamp = RowFrame.stamp(rows, first) - 1
+    lastTimestamp = RowFrame.stamp(rows, first, sink.statements.length) - 1
     yield* writer.append(rows, first, lastTimestamp)
     openRows += rows.rows
     sink.counters.logged += rows.rows

@@ -89,9 +89,15 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
   readonly locate?: ((place: number) => Located) | undefined
   /**
    * The write timestamp of the row of a record, by its place, microseconds since 1970: for rows that were decided on
-   * before, and must not win over what was written since. Null, and the default: that of the moment it is logged.
+   * before, and must not win over what was written since. Of several rows of a record, the first has it, and each of the
+   * others one more than the one before. Null, and the default: that of the moment it is logged.
    */
   readonly timestampOf?: ((place: number) => number | null) | undefined
+  /**
+   * The one of several statements that a record is for, by its place: for what one of them was refused before. Null, and
+   * the default: all whose `when` holds.
+   */
+  readonly statementOf?: ((place: number) => string | null) | undefined
   /** Bytes logged and not yet in Cassandra, over which a subtask waits for Cassandra. Default 256 MiB. */
   readonly pendingBytesMax?: number | undefined
   /**
@@ -153,6 +159,7 @@ export const open = Effect.fnUntraced(function*<A>(
     routes: given.length === 1 && given[0]!.when === undefined ? null : Routes.make(statements, given),
     locate,
     timestampOf: options.timestampOf ?? null,
+    statementOf: options.statementOf ?? null,
     setAside: Option.isNone(letters) ? null : SetAside.make(letters.value, statements, locate),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
@@ -200,7 +207,7 @@ export const encodeChunk = <A>(
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
   const writers = Array.from({ length: parallelism }, () => new FrameWriter())
   const scratch = new WireBuffer(1024)
-  const { locate, routes, setAside, statements, timestampOf, write } = sink
+  const { locate, routes, setAside, statementOf, statements, timestampOf, write } = sink
   const { params, partitionKeys } = statements[0]!
   const valueCount = params.length
   return (elements) => {
@@ -224,11 +231,13 @@ export const encodeChunk = <A>(
           if (setAside === null) throw new RowEncoder.Misfit("", element.problem)
           setAside.unreadable(element, writers[0]!, timestamp)
         } else if (routes !== null) {
-          const count = routes.stage(element.value)
+          const count = routes.stage(element.value, statementOf?.(place) ?? null)
           for (let row = 0; row < count; row++) {
             const { hash, statement, values } = routes.rows[row]!
             subtask = hash % parallelism
-            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values, timestamp)
+            // Two rows of one cell with the same timestamp would have the greater value win, not the later one.
+            const own = timestamp === 0 ? 0 : timestamp + row
+            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values, own)
             if (writers[subtask]!.bytes >= blockBytes) take(subtask)
           }
         } else if (parallelism === 1) {

@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
 import type { Located } from "../checkpoint/Element.ts"
 import { BadRecord, Record } from "../checkpoint/Element.ts"
 import * as CsvSource from "./CsvSource.ts"
@@ -37,6 +38,8 @@ export interface DeadLetterSource {
   readonly source: Source<object, SourceError, FileSystem.FileSystem>
   /** Of the row of the letter in this line: `WriteAheadSinkOptions.timestampOf`. */
   readonly timestampOf: (place: number) => number | null
+  /** Of a row that Cassandra refused, the statement it is of: `WriteAheadSinkOptions.statementOf`. */
+  readonly statementOf: (place: number) => string | null
   readonly letters: number
 }
 
@@ -45,7 +48,7 @@ interface Known {
   readonly id: string
   readonly at: Located
   readonly timestamp: number | null
-  readonly payload: string
+  readonly statement: string | null
 }
 
 type Fields = NdjsonSource.JsonObject
@@ -64,9 +67,14 @@ const knownOf = (letter: Fields): Known | null => {
     id,
     at: { input: String(position["input"]), place: Number(position["place"]) },
     timestamp: Number.isSafeInteger(timestamp) && timestamp > 0 ? timestamp : null,
-    payload: JSON.stringify([own(letter, "record"), own(letter, "line"), own(letter, "bytes")])
+    statement: own(letter, "stage") === "write" ? String(own(letter, "statement")) : null
   }
 }
+
+/** What tells one letter from another of the same id. Not the payload itself, which may be as long as a file. */
+const payloadHash = (letter: Fields): string =>
+  createHash("sha256").update(JSON.stringify([own(letter, "record"), own(letter, "line"), own(letter, "bytes")]))
+    .digest("base64")
 
 /** A line that a crash has cut off, whose letter was written again. */
 const isTorn = (text: string, ids: ReadonlySet<string>): boolean => {
@@ -119,7 +127,8 @@ const recordOf = (letter: Fields, place: number): Record<object> | BadRecord => 
 }
 
 /**
- * Reads the file once for what is in it. A line that is no letter, and a letter that stands there twice and differs, is
+ * Reads the file once for what is in it: whether a line was cut off by a crash is told by what follows, and where rows are
+ * from that an earlier run has logged by what was read then. A line that is no letter, and a letter that stands there twice and differs, is
  * a bad record in its turn.
  *
  * @category constructors
@@ -131,8 +140,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<DeadLetterSource, SourceError, FileSystem.FileSystem> {
   const lines = yield* NdjsonSource.make(path, { ...options, malformed: "reject", maxRecordBytes: letterBytesMax })
   const known = new Map<number, Known>()
-  const first = new Map<string, number>()
-  const isOther = (letter: Known): boolean => known.get(first.get(letter.id)!)!.payload !== letter.payload
+  const first = new Map<string, { readonly place: number; readonly hash: string }>()
   const problems = new Map<number, string>()
   yield* Stream.runForEach(lines.read(null), ({ records }) =>
     Effect.sync(() => {
@@ -140,19 +148,18 @@ export const make = Effect.fnUntraced(function*(
         const letter = knownOf(value)
         if (letter === null) {
           problems.set(place, "it is no dead letter: it has no id, or no position")
-        } else if (!first.has(letter.id)) {
-          first.set(letter.id, place)
+          continue
+        }
+        const hash = payloadHash(value)
+        const before = first.get(letter.id)
+        if (before === undefined) {
+          first.set(letter.id, { place, hash })
           known.set(place, letter)
-        } else if (isOther(letter)) {
-          problems.set(
-            place,
-            `it is the letter of line ${first.get(letter.id)} and holds something else: keep one of them`
-          )
+        } else if (before.hash !== hash) {
+          problems.set(place, `it is the letter of line ${before.place} and holds something else: keep one of them`)
         }
       }
     }))
-  // Only what tells one letter from another of the same id was needed of it.
-  for (const [place, letter] of known) known.set(place, { ...letter, payload: "" })
   const ids = new Set(first.keys())
 
   const toChunk = ({ position, records, rejected = [] }: SourceChunk<Fields>): SourceChunk<object> => {
@@ -179,6 +186,7 @@ export const make = Effect.fnUntraced(function*(
       locate: (place) => known.get(place)?.at ?? { input: path, place }
     },
     timestampOf: (place) => known.get(place)?.timestamp ?? null,
+    statementOf: (place) => known.get(place)?.statement ?? null,
     letters: ids.size
   }
 })

@@ -201,18 +201,19 @@ const writeAll = (values: ReadonlyArray<Buffer | null | undefined>, out: WireBuf
 
 /**
  * Writes the timestamps `first`, `first + 1`, ... into the frames of `encoded`, in order; a frame that brought its own
- * keeps it. Returns the next free one.
+ * keeps it. Returns the next free one. A letter leaves room behind its own for `rowsOfRecord - 1` more (default 0): for
+ * all rows that its record makes when it is loaded after all.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const stamp = (encoded: EncodedRows, first: number): number => {
+export const stamp = (encoded: EncodedRows, first: number, rowsOfRecord = 1): number => {
   const bytes = encoded.bytes
   let timestamp = first
   for (let at = 0; at < bytes.length; at += 4 + bytes.readUInt32BE(at)) {
     if (readInt64(bytes, at + 4) !== 0) continue
     writeInt64(bytes, timestamp, at + 4)
-    timestamp++
+    timestamp += bytes.readUInt16BE(at + 20) === letterStatement ? rowsOfRecord : 1
   }
   return timestamp
 }

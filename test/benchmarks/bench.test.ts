@@ -94,6 +94,15 @@ describe("npm run bench", () => {
     assert.strictEqual(unknown.code, 2)
     assert.match(unknown.stderr, /^error: there is no benchmark 'fastest': --list shows their names\n/)
   })
+
+  it("is read by somebody who stops reading", async () => {
+    const child = ChildProcess.spawn(process.execPath, ["benchmarks/bench.ts", "--list"])
+    child.stdout.destroy()
+    let stderr = ""
+    child.stderr.on("data", (data) => stderr += data)
+    const code = await new Promise((resolve) => child.on("close", resolve))
+    assert.deepStrictEqual([code, stderr], [0, ""])
+  })
 })
 
 const keyspace = `effect_cassandra_bench_test_${Date.now().toString(36)}`

@@ -41,6 +41,21 @@ const table: ReadonlyArray<readonly [string, unknown, string, boolean, boolean, 
   ["0x1700", response(0x1700, "", counts), "WriteTimeout", true, true, []],
   ["0x2000", response(0x2000, "line 1:0 no viable"), "Syntax", false, false, ["line 1:0"]],
   ["0x2100", response(0x2100, "no MODIFY"), "Authorization", false, false, ["GRANT"]],
+  ...([
+    ["MODIFY", "<table demo.T>", `GRANT MODIFY ON TABLE demo."T" TO "Mr X"`],
+    ["CREATE", "<all tables in demo>", `GRANT CREATE ON KEYSPACE demo TO "Mr X"`],
+    ["ALTER", "<keyspace Demo>", `GRANT ALTER ON KEYSPACE "Demo" TO "Mr X"`],
+    ["CREATE", "<all keyspaces>", `GRANT CREATE ON ALL KEYSPACES TO "Mr X"`]
+  ] as const).map(([permission, on, grant]) =>
+    [
+      `${permission} ${on}`,
+      response(0x2100, `User Mr X has no ${permission} permission on ${on} or any of its parents`),
+      "Authorization",
+      false,
+      false,
+      [grant]
+    ] as const
+  ),
   ["0x2200", response(0x2200, "table x does not exist"), "InvalidQuery", false, false, ["table x"]],
   ["0x2300", response(0x2300, "replication"), "Config", false, false, ["replication"]],
   ["0x2400", response(0x2400, "", { keyspace: "k", table: "t" }), "AlreadyExists", false, false, ["Table k.t"]],

@@ -35,6 +35,16 @@ const cases: ReadonlyArray<readonly [type: CqlType, value: unknown, text: string
   [of(dataTypes.inet), "::1", `"::1"`],
   [of(dataTypes.timestamp), "2020-01-02T03:04:05.678Z", `"2020-01-02T03:04:05.678Z"`],
   [of(dataTypes.timestamp), "9000000000000000", "9000000000000000"],
+  [
+    of(dataTypes.list, of(dataTypes.timestamp)),
+    ["9000000000000000", 0],
+    `[9000000000000000,"1970-01-01T00:00:00.000Z"]`
+  ],
+  [
+    of(dataTypes.map, [of(dataTypes.timestamp), of(dataTypes.int)]),
+    { "-9000000000000000": 1 },
+    `{"-9000000000000000":1}`
+  ],
   [of(dataTypes.date), "1969-12-31", `"1969-12-31"`],
   [of(dataTypes.time), "13:30:54.234", `"13:30:54.234"`],
   [of(dataTypes.duration), "1y2mo3d4h5m6s", `"1y2mo3d4h5m6s"`],

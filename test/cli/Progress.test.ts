@@ -8,6 +8,7 @@ const at = (rowsRead: number, rowsCommitted: number, position: number | null) =>
   rowsCommitted,
   lastCheckpointId: 31,
   pendingCheckpoints: rowsRead > rowsCommitted ? 3 : 0,
+  deadLetters: 0,
   restarts: 0,
   position,
   total: position === null ? null : 2_000_000
@@ -15,7 +16,7 @@ const at = (rowsRead: number, rowsCommitted: number, position: number | null) =>
 
 describe("progress", () => {
   it("formats a line", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 0, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 0, windowMillis: 5000 })
     format(at(0, 0, 0), 0)
     assert.strictEqual(
       format(at(1_240_000, 1_200_000, 1_240_000), 20_000),
@@ -39,13 +40,30 @@ describe("progress", () => {
   })
 
   it("the rate is of the window, the lag counts what earlier runs left", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 500, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 500, lettersBefore: 0, windowMillis: 5000 })
     format(at(0, 0, null), 0)
     format(at(10_000, 9000, null), 1000)
     format(at(10_000, 10_000, null), 6000)
     assert.strictEqual(
       format(at(10_000, 10_000, null), 11_000),
       "rows 10,000 · logged 10,000 · committed 10,000 · 0/s · checkpoint 31 · lag 500"
+    )
+  })
+
+  it("what was set aside is told, and is not waited for", () => {
+    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 3, windowMillis: 5000 })
+    assert.strictEqual(
+      format({ ...at(1000, 990, null), deadLetters: 13 }, 0),
+      "rows 1,000 · logged 1,000 · committed 990 · 0/s · checkpoint 31 (3 pending) · lag 0 · set aside 13"
+    )
+  })
+
+  it("a record that is written with several statements is as many rows", () => {
+    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 0, rowsPerRecord: 2, windowMillis: 5000 })
+    format(at(0, 0, 0), 0)
+    assert.strictEqual(
+      format({ ...at(1000, 1500, 1_000_000), pendingCheckpoints: 1 }, 1000),
+      "rows 1,000 (50%) · logged 1,000 · committed 1,500 · 1.5k/s · checkpoint 31 (1 pending) · lag 500 · eta 2 s"
     )
   })
 

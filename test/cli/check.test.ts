@@ -43,6 +43,7 @@ const allGood = {
   cluster: "ok",
   clock: "ok",
   statement: "ok",
+  permissions: "ok",
   replication: "ok",
   ledger: "ok"
 }
@@ -71,7 +72,7 @@ describe.concurrent("effect-cassandra check", () => {
     const args = check("dead").map((arg) => arg.startsWith("--state=") ? state : arg)
     const ended = await run(args, { env: { CASSANDRA_CONTACT_POINTS: "127.0.0.1:1" } })
     assert.strictEqual(ended.code, 3, ended.stdout)
-    const skip = { clock: "skip", statement: "skip", replication: "skip", ledger: "skip" }
+    const skip = { clock: "skip", statement: "skip", permissions: "skip", replication: "skip", ledger: "skip" }
     assert.deepStrictEqual(outcomes(ended), { ...allGood, ...skip, state: "fail", cluster: "fail" })
     assert.match(ended.stdout, /^fail  state +.*dead\.ndjson is no directory/m)
   })
@@ -87,10 +88,21 @@ describe.concurrent("effect-cassandra check", () => {
     const args = check("stated").filter((arg) => !arg.startsWith("--query="))
     const stated = await run([...args, query])
     assert.strictEqual(stated.code, 3, stated.stdout)
-    assert.deepStrictEqual(outcomes(stated), { ...allGood, statement: "fail", replication: "skip" })
+    assert.deepStrictEqual(outcomes(stated), {
+      ...allGood,
+      statement: "fail",
+      permissions: "skip",
+      replication: "skip"
+    })
     assert.match(stated.stdout, /now\(\)/)
     const gone = await run([...args, query].map((arg) => arg.endsWith(".ndjson") ? "/nowhere.ndjson" : arg))
-    assert.deepStrictEqual(outcomes(gone), { ...allGood, input: "fail", statement: "skip", replication: "skip" })
+    assert.deepStrictEqual(outcomes(gone), {
+      ...allGood,
+      input: "fail",
+      statement: "skip",
+      permissions: "skip",
+      replication: "skip"
+    })
   })
 
   it("copies that can't satisfy the consistency level; load says the same", async () => {

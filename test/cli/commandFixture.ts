@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly cwd?: string
   /** Files can't grow beyond this many blocks of 512 bytes. */
   readonly fileBlocksMax?: number
+  /** Nobody reads its stdout, as behind `| head` once it has its lines. */
+  readonly isUnread?: boolean
 }
 
 const inherited = (): NodeJS.ProcessEnv =>
@@ -90,6 +92,7 @@ export const start = async (args: ReadonlyArray<string>, options: RunOptions = {
     stdio: ["ignore", "pipe", "pipe"]
   })
   children.add(child)
+  if (options.isUnread === true) child.stdout!.destroy()
   let stdout = ""
   let stderr = ""
   child.stdout!.on("data", (chunk) => stdout += chunk)

@@ -60,6 +60,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.strictEqual(summary.deadLetters, 6)
     assert.strictEqual(summary.rows, 200)
     assert.strictEqual(summary.committed, 194)
+    assert.match(ended.stderr, /^finished: 200 rows read, 194 committed, 6 set aside, /m)
     assert.match(ended.stderr, /6 bad records were set aside, .*replay-dead-letters/)
     assert.strictEqual((await fixture.rows(uid)).length, 194)
 

@@ -31,7 +31,14 @@ const borders: { readonly [cql: string]: ReadonlyArray<string> } = {
   decimal: ["0.10", "-1.000000000000000000000000000000000001", "1e-30", "123456789012345678901234567890"],
   double: ["NaN", "Infinity", "-Infinity", "-0", "5e-324", "1.7976931348623157e308"],
   float: ["NaN", "Infinity", "-Infinity", "-0", "1e-45", "3.4028235e38"],
-  timestamp: ["8640000000000000", "-8640000000000000", "-62135596800000"]
+  timestamp: [
+    "8640000000000000",
+    "-8640000000000000",
+    "-62135596800000",
+    "8640000000000001",
+    "9223372036854775807",
+    "-9223372036854775808"
+  ]
 }
 
 const schema = (keyspace: string) => [
@@ -130,6 +137,11 @@ layer(Session, { excludeTestServices: true })("from the text of a file to the ta
           TableContent.expectTable(keyspace, "every", rows.map((row) => row[expected])),
           (error) => new Error(`seed ${seed}, ${file}: ${error.message}`)
         )
+        const verified = yield* Effect.promise(() =>
+          run(["verify", join(directory, file), "-t", `${keyspace}.every`, "--exact", "--json"], { cwd: directory })
+        )
+        assert.strictEqual(verified.code, 0, `seed ${seed}\n${verified.stderr}${verified.stdout}`)
+        assert.strictEqual(JSON.parse(verified.stdout).rows, rows.length)
       }
     }))
 

@@ -33,6 +33,22 @@ const contents = (directory: string): ReadonlyArray<string> =>
   }).toSorted()
 
 describe.concurrent("effect-cassandra inspect", () => {
+  it("is read by somebody who stops reading, as export and every help", async () => {
+    const { directory } = await pendingState(fixture, "unread", { blocks: 100 })
+    for (
+      const args of [
+        inspect(directory),
+        inspect(directory, "--json"),
+        ["export", `--state=${directory}`, "--checkpoint=1"],
+        ["load", "--help"]
+      ]
+    ) {
+      const { code, stderr } = await run(args, { ...offline, isUnread: true })
+      assert.strictEqual(code, 0, args.join(" "))
+      assert.match(stderr, /^(?:exported: [\d,]+ rows\n)?$/)
+    }
+  })
+
   it("tells checkpoints, segments and position offline, and with the ledger what is committed", async () => {
     const { directory, pending, records } = await pendingState(fixture, "told", { parallelism: 2 })
     await fixture.client.execute(
@@ -41,6 +57,7 @@ describe.concurrent("effect-cassandra inspect", () => {
     const before = contents(directory)
     const alone = jsonOf(await run(inspect(directory, "--json", "--verify"), offline))
     assert.deepStrictEqual([alone.jobId, alone.uid, alone.ledger, alone.owner], ["cli", "told", null, null])
+    assert.deepStrictEqual(alone.statements, [fixture.insert])
     const [newest] = alone.checkpoints
     assert.deepStrictEqual([newest.checkpointId, newest.epoch, newest.records], [3, 1, records])
     assert.strictEqual(newest.position.line, records)

@@ -1,4 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as DeadLetterTable from "../../src/sink/DeadLetterTable.ts"
 import type { Ended, Fixture } from "./commandFixture.ts"
 import { openFixture, run, server, start, until } from "./commandFixture.ts"
 import { holdAfter } from "./heldServer.ts"
@@ -137,6 +139,114 @@ describe.concurrent("effect-cassandra verify", () => {
     const text = await run(["verify", ...input(file, "plain")])
     assert.match(text.stdout, /^missing rows +1$/m)
     assert.match(text.stdout, /^not in the files +not looked for \(--exact\)$/m)
+  })
+
+  it("values that JavaScript has no value for, in columns, keys and collections", async () => {
+    await fixture.client.execute(
+      `CREATE TABLE ${keyspace}.odd (k timestamp, c timestamp, t timestamp, l frozen<list<timestamp>>, m map<timestamp, int>,
+         s set<double>, ld frozen<list<double>>, ve vector<float, 2>, PRIMARY KEY (k, c))`
+    )
+    const file = fixture.write("odd.ndjson", [
+      `{"k":8640000000000001,"c":-9223372036854775808,"t":9223372036854775807,"l":[8640000000000001,0],` +
+      `"m":{"-8640000000000001":1,"0":2},"s":[-0.0,"NaN"],"ld":["NaN","-Infinity",-0.0],"ve":["NaN",1]}`,
+      `{"k":0,"c":8640000000000000,"t":"2020-01-02T03:04:05.678Z","s":[0,-0.0]}`
+    ])
+    await load("odd", file, "odd")
+    same(await verify(file, "odd", "--exact"))
+    await fixture.client.execute(
+      `UPDATE ${keyspace}.odd SET t = 8640000000000002, l = [8640000000000002, 0] WHERE k = 8640000000000001 ` +
+        `AND c = -9223372036854775808`
+    )
+    const ended = await verify(file, "odd")
+    assert.strictEqual(differs(ended)["different"], 2)
+    assert.match(
+      ended.stderr,
+      /column t of the row k 8640000000000001, c -9223372036854775808: it has 9223372036854775807, the table 8640000000000002/
+    )
+  })
+
+  it("what was set aside is neither missing nor wrong, and a bad record that was not is told and left out", async () => {
+    await fixture.client.execute(
+      `CREATE TABLE ${keyspace}.aside (k text, id int, a text, b int, PRIMARY KEY (k, id))`
+    )
+    const lines = Array.from({ length: 60 }, (_, i) => `{"k":"x","id":${i % 50},"a":"a${i}","b":${i}}`)
+    lines[10] = `{"k":"x",`
+    lines[20] = `{"k":"x","id":20,"a":"a20","b":"twenty"}`
+    // No server takes these two keys.
+    lines[30] = `{"k":"${"k".repeat(70_000)}","id":30}`
+    lines[32] = `{"k":"","id":32}`
+    lines[53] = `{"k":"x","id":3,"a":"new","b":"none"}`
+    const file = fixture.write("aside.ndjson", lines)
+    const letters = fixture.path("aside.letters.ndjson")
+    const loaded = await run([
+      ...fixture.load("aside", file, undefined, "--max-errors=10").filter((arg) => !arg.startsWith("--query=")),
+      `--dead-letters=${letters}`,
+      `--table=${keyspace}.aside`
+    ])
+    assert.strictEqual(loaded.code, 1, loaded.stderr)
+
+    const found = same(await verify(file, "aside", "--exact", `--dead-letters=${letters}`))
+    assert.deepInclude(found, { records: 60, setAside: 5, leftOut: 0, rows: 46, missing: 0, unknown: 0 })
+    const ofJob = [`--dead-letters=${letters}`, "--job=cli", "--uid=aside"]
+    assert.deepStrictEqual(same(await verify(file, "aside", "--exact", ...ofJob, "--memory-bytes=4000")), found)
+    const text = await run(["verify", ...input(file, "aside"), `--dead-letters=${letters}`])
+    assert.match(text.stdout, /^set aside +5\nleft out +0$/m)
+
+    const without = await verify(file, "aside")
+    assert.deepInclude(differs(without), { records: 60, setAside: 0, leftOut: 3, missing: 2, different: 0 })
+    assert.match(without.stderr, /aside\.ndjson, record at 11: .*JSON.* \(left out\)$/m)
+    assert.match(without.stderr, /aside\.ndjson, record at 21, column b: .* \(left out\)$/m)
+    for (const place of [31, 33]) {
+      assert.match(without.stderr, new RegExp(`aside\\.ndjson, record at ${place}: its row is not in the table$`, "m"))
+    }
+    // Those of another sink are none of this one's, and a file that is not there has none.
+    const other = await verify(file, "aside", `--dead-letters=${letters}`, "--job=cli", "--uid=other")
+    assert.deepInclude(differs(other), { setAside: 0, leftOut: 3 })
+    const nowhere = await verify(file, "aside", `--dead-letters=${letters}.none`)
+    assert.deepInclude(differs(nowhere), { setAside: 0, leftOut: 3 })
+    assert.match(nowhere.stderr, /There is no file \S+none: no record is known to be set aside/)
+
+    // A record with a letter that is in the table all the same, as after a replay, and one that is not.
+    await fixture.client.execute(`DELETE FROM ${keyspace}.aside WHERE k = 'x' AND id = 40`)
+    assert.deepInclude(differs(await verify(file, "aside", `--dead-letters=${letters}`)), { setAside: 5, missing: 1 })
+    const first = Fs.readFileSync(letters, "utf8").split("\n")[0]!
+    const more = [41, 60].map((place) => first.replace(/"place":\d+/, `"place":${place}`))
+    const replayed = fixture.write("aside.more.ndjson", [Fs.readFileSync(letters, "utf8").trimEnd(), ...more])
+    assert.deepInclude(same(await verify(file, "aside", "--exact", `--dead-letters=${replayed}`)), {
+      setAside: 7,
+      rows: 45
+    })
+    // Neither the earlier record nor the one that was set aside.
+    await fixture.client.execute(`UPDATE ${keyspace}.aside SET a = 'z' WHERE k = 'x' AND id = 9`)
+    assert.deepInclude(differs(await verify(file, "aside", `--dead-letters=${replayed}`)), { different: 1 })
+    const elsewhere = fixture.write("elsewhere.ndjson", [lines[0]!])
+    const warned = await verify(elsewhere, "aside", `--dead-letters=${letters}`)
+    assert.match(warned.stderr, /5 of 5 dead letters are of no record of these files/)
+  })
+
+  it("dead letters in a table", async () => {
+    const { client } = fixture
+    await client.execute(`CREATE TABLE ${keyspace}.tabled (id int PRIMARY KEY, a text)`)
+    await client.execute(DeadLetterTable.ddl({ keyspace })[1])
+    const file = fixture.write("tabled.ndjson", [`{"id":1,"a":"x"}`, `{"id":"two"}`, `{"id":3}`])
+    await client.execute(
+      `INSERT INTO ${keyspace}.dead_letters (job_id, uid, id, input, place) VALUES ('cli', 'tabled', 'l', ?, 2)`,
+      [file],
+      { prepare: true }
+    )
+    for (const id of [1, 3]) {
+      const at = `USING TIMESTAMP ${1_700_000_000_000_000 + id}`
+      await client.execute(`INSERT INTO ${keyspace}.tabled (id, a) VALUES (${id}, 'x') ${at}`)
+    }
+    const where = `--dead-letters-keyspace=${keyspace}`
+    const found = same(await verify(file, "tabled", where, "--job=cli", "--uid=tabled"))
+    assert.deepInclude(found, { records: 3, setAside: 1, leftOut: 0, rows: 2 })
+    const usage = await verify(file, "tabled", where)
+    assert.strictEqual(usage.code, 64, usage.stderr)
+    assert.match(usage.stderr, /add --job/)
+    const nowhere = await verify(file, "tabled", "--dead-letters-keyspace=system_auth", "--job=cli")
+    assert.strictEqual(nowhere.code, 3, nowhere.stderr)
+    assert.match(nowhere.stderr, /there is no table system_auth\.dead_letters/)
   })
 
   it("a record that was loaded out of order", async () => {

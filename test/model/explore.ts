@@ -39,6 +39,9 @@ import { scopes } from "./scopes.ts"
 import type { Found } from "./search.ts"
 import { explore } from "./search.ts"
 
+// A reader that went away (`| head`) is no failure.
+Process.stdout.on("error", () => {})
+
 const out = (line: string) => Process.stdout.write(`${line}\n`)
 
 const row = (name: string, ...cells: ReadonlyArray<string | number>) =>

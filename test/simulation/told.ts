@@ -4,6 +4,9 @@
 import Process from "node:process"
 import type { Totals } from "./workers.ts"
 
+// A reader that went away (`| head`) is no failure.
+for (const stream of [Process.stdout, Process.stderr]) stream.on("error", () => {})
+
 export const out = (line: string) => Process.stdout.write(`${line}\n`)
 export const say = (line: string) => Process.stderr.write(`${line}\n`)
 

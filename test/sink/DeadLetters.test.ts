@@ -211,6 +211,43 @@ describe("dead letters", () => {
       assert.strictEqual(letters.size, 1)
     }))
 
+  it.effect("letters that can't be kept are counted, and nothing is committed without them", () =>
+    Effect.gen(function*() {
+      const { ids, letters, run } = yield* world()
+      let attempts = 0
+      const source = iterable([{ id: 0, v: "x" }, { id: 1, v: 1n }, { id: 2, v: "y" }])
+      const keeping = DeadLetters.DeadLetters.of({
+        describe: "a full disk",
+        maxErrors: 100,
+        ids: () => Effect.succeed(new Set(letters.keys())),
+        write: (written) =>
+          Effect.suspend(() => {
+            if (attempts++ === 0) {
+              return Effect.fail(
+                new DeadLetters.DeadLetterError({
+                  where: "a full disk",
+                  operation: "written",
+                  detail: "no space left",
+                  isRetryable: true
+                })
+              )
+            }
+            for (const letter of written) letters.set(letter.id, letter)
+            return Effect.void
+          })
+      })
+      const failed = yield* Effect.provideService(run(source, null), DeadLetters.DeadLetters, keeping)
+      assert.include(String(failed._tag === "Failure" && failed.failure), "no space left")
+      const count = Effect.map(Metric.value(SinkMetrics.deadLettersFailed), (state) => state.count)
+      assert.strictEqual(yield* count, 2)
+      assert.strictEqual((yield* Metric.value(SinkMetrics.deadLetters)).count, 0)
+      assert.strictEqual((yield* Metric.value(rowsCommitted)).count, 0)
+      const done = yield* Effect.provideService(run(source, null), DeadLetters.DeadLetters, keeping)
+      assert.strictEqual(done._tag === "Success" && done.success.deadLetters, 2)
+      assert.deepStrictEqual([letters.size, yield* count], [2, 2])
+      assert.deepStrictEqual(yield* ids, [1])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
   it("a part of the records is looked at from the hundredth on, as dsbulk does", () => {
     assert.isFalse(DeadLetters.isExceeded("1%", 50, 99))
     assert.isTrue(DeadLetters.isExceeded("1%", 2, 100))

@@ -4,6 +4,8 @@ import { Arbitrary, Effect, Schema } from "effect"
 import type { Consistency } from "../../src/cassandra/CassandraConfig.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as Job from "../../src/job/Job.ts"
+import type { DeadLetter } from "../../src/sink/DeadLetters.ts"
+import * as DeadLetters from "../../src/sink/DeadLetters.ts"
 import { dealKeys } from "../../src/sink/StatementRoutes.ts"
 import type { WriteAheadSinkOptions } from "../../src/sink/WriteAheadSink.ts"
 import * as WriteAheadSink from "../../src/sink/WriteAheadSink.ts"
@@ -197,6 +199,54 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("a sink of several s
         statements: [...sink.statements!.slice(0, 1) as [], ...sinkOf(keyspace).statements!]
       }))
       assert.match(mixed.message, /both write .*carts.*timestamps of its own/)
+    }))
+
+  it.effect("what was set aside has rows with timestamps of their own, and below those of later records", () =>
+    Effect.gen(function*() {
+      const keyspace = yield* TestKeyspace.make({ schema })
+      const where = "WHERE user = :user AND item = :item"
+      const sink: WriteAheadSinkOptions<object> = {
+        statements: [
+          { query: `UPDATE ${keyspace}.carts SET seq = :seq, note = :first ${where}` },
+          { query: `UPDATE ${keyspace}.carts SET note = :second ${where}` }
+        ]
+      }
+      const record = (user: number, seq: unknown, second: string) => ({ user, item: 1, seq, first: "z", second })
+      const letters = new Map<string, DeadLetter>()
+      const logged = [record(1, "none", "a"), record(1, 2, "b"), record(2, "none", "a")]
+      yield* Effect.provide(run(logged, sink, 1), DeadLetters.layerMemory({ letters }))
+      const [first, second] = [...letters.values()].map(({ timestamp }) => BigInt(timestamp))
+      // Room for both rows of the first, then both of the second record.
+      const after = { user: 1, item: 1, seq: 2, note: "b" }
+      const times = { "WRITETIME(seq)": first! + 2n, "WRITETIME(note)": first! + 3n }
+      yield* TableContent.expectTable(keyspace, "carts", [{ ...after, ...times }])
+      assert.strictEqual(second, first! + 4n)
+
+      const timestampOf = (place: number) => Number(place === 0 ? first : second)
+      for (let round = 0; round < 2; round++) {
+        yield* run([record(1, 1, "a"), record(2, 1, "a")], { ...sink, timestampOf }, 3)
+        // The second statement wins, though its value is the lesser one.
+        yield* TableContent.expectTable(keyspace, "carts", [
+          { ...after, ...times },
+          { user: 2, item: 1, seq: 1, note: "a", "WRITETIME(seq)": second!, "WRITETIME(note)": second! + 1n }
+        ])
+      }
+    }))
+
+  it.effect("a record is for one of them, where that is said, if there is such a one", () =>
+    Effect.gen(function*() {
+      const keyspace = yield* TestKeyspace.make({ schema })
+      const [cart, event] = [
+        `INSERT INTO ${keyspace}.carts (user, item) VALUES (:user, :item)`,
+        `INSERT INTO ${keyspace}.events (item, seq) VALUES (:item, :seq)`
+      ] as const
+      const statementOf = (place: number) => place === 0 ? event : place === 1 ? "another" : null
+      const records: ReadonlyArray<object> = [0, 1, 2].map((i) =>
+        i === 0 ? { item: i, seq: i } : { item: i, seq: i, user: i }
+      )
+      yield* run(records, { statements: [{ query: cart }, { query: event }], statementOf })
+      yield* TableContent.expectTable(keyspace, "carts", [{ user: 1, item: 1 }, { user: 2, item: 2 }])
+      yield* TableContent.expectTable(keyspace, "events", [0, 1, 2].map((i) => ({ item: i, seq: i })))
     }))
 
   it.effect("a record that does not fit one of its statements is refused whole", () =>

@@ -31,7 +31,7 @@ const read = Effect.fnUntraced(function*(lines: ReadonlyArray<string>, blockByte
 layer(NodeServices.layer)("DeadLetterSource", (it) => {
   it.effect("gives the records of letters, with every digit, the first place and the first timestamp", () =>
     Effect.gen(function*() {
-      const { bad, letters, records, source, timestampOf } = yield* read([
+      const { bad, letters, records, source, statementOf, timestampOf } = yield* read([
         letter(7),
         raw(8, `{"v": 1234567890123456789}`),
         raw(9, "1;'x;''y'", csv),
@@ -48,6 +48,14 @@ layer(NodeServices.layer)("DeadLetterSource", (it) => {
       assert.deepStrictEqual(source.locate!(2), { input: "rows.ndjson", place: 8 })
       assert.strictEqual(timestampOf(2), 1_700_000_000_000_008)
       assert.isNull(timestampOf(5))
+      assert.isNull(statementOf(2))
+    }))
+
+  it.effect("a row that was refused is of its statement", () =>
+    Effect.gen(function*() {
+      const { statementOf } = yield* read([letter(7, { stage: "write" }), letter(8)])
+      assert.strictEqual(statementOf(1), "INSERT INTO t (v) VALUES (?)")
+      assert.isNull(statementOf(2))
     }))
 
   it.effect("a letter that stands there twice is one, also behind a crash's half of it, and when resumed between", () =>

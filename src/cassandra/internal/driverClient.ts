@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "node:tls"
 import { createSecureContext } from "node:tls"
 import type { CassandraSessionOptions, Consistency } from "../CassandraConfig.ts"
-import { readReplication } from "./driverInternals.ts"
+import { encoding, readReplication } from "./driverInternals.ts"
 
 /** @internal */
 export const consistencyCodes: Record<Consistency, number> = {
@@ -199,7 +199,7 @@ const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
       captureStackTrace: false,
       ...extra.queryOptions
     },
-    encoding: { map: Map, set: Set, useBigIntAsLong: true, useBigIntAsVarint: true, ...extra.encoding }
+    encoding: { ...encoding, ...extra.encoding }
   }
   if (extra.cloud === undefined) {
     merged.contactPoints ??= [...points]

@@ -2,7 +2,8 @@
  * The one place that reaches into `cassandra-driver` for what is not part of the driver's typed surface: its encoder, how
  * it reads the replication of keyspaces, and how it sends a request.
  */
-import type { Client, QueryOptions, types } from "cassandra-driver"
+import type { Client, QueryOptions } from "cassandra-driver"
+import { types } from "cassandra-driver"
 // @ts-expect-error: the driver ships no types for this file
 import DriverEncoder from "cassandra-driver/lib/encoder.js"
 // @ts-expect-error: the driver ships no types for this file
@@ -29,6 +30,29 @@ export interface Encoder {
   readonly serializationSizeIfFixed: (type: DriverType) => number
 }
 
+/** What a Date holds. */
+const dateMillisMax = 8_640_000_000_000_000n
+
+const { decode } = DriverEncoder.prototype as {
+  readonly decode: (this: DecodingEncoder, bytes: Buffer | null, type: DriverType) => unknown
+}
+
+interface DecodingEncoder {
+  readonly encodingOptions: { readonly wholeTimestamps?: boolean }
+}
+
+// There is one of these encoders for each connection, and no option for what it makes of a timestamp. Those of other clients
+// in the process do as they did: the mark is in the options of this project's alone.
+DriverEncoder.prototype.decode = function(this: DecodingEncoder, bytes: Buffer | null, type: DriverType): unknown {
+  if (
+    type.code === types.dataTypes.timestamp && bytes?.length === 8 && this.encodingOptions.wholeTimestamps === true
+  ) {
+    const millis = bytes.readBigInt64BE()
+    if (millis > dateMillisMax || millis < -dateMillisMax) return millis
+  }
+  return decode.call(this, bytes, type)
+}
+
 /** @internal */
 export const Encoder: new(
   protocolVersion: number,
@@ -38,9 +62,26 @@ export const Encoder: new(
       readonly set?: SetConstructor
       readonly useBigIntAsLong?: boolean
       readonly useBigIntAsVarint?: boolean
+      readonly wholeTimestamps?: boolean
     }
   }
 ) => Encoder = DriverEncoder
+
+/**
+ * How values come out of rows: without loss. Of the driver's client also, which takes what it does not know as it is.
+ *
+ * - `wholeTimestamps`: a timestamp that a `Date` does not hold is a bigint of its milliseconds. The driver makes an
+ *   invalid Date of it, which nobody can tell from another one.
+ *
+ * @internal
+ */
+export const encoding = {
+  map: Map,
+  set: Set,
+  useBigIntAsLong: true,
+  useBigIntAsVarint: true,
+  wholeTimestamps: true
+} as const
 
 interface SchemaParser {
   _parseKeyspace?: (row: Record<string, unknown>, virtual?: boolean) => unknown

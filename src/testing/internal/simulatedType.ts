@@ -5,15 +5,13 @@ import { types } from "cassandra-driver"
 // @ts-expect-error: the driver ships no types for this file
 import DriverTokenizer from "cassandra-driver/lib/tokenizer.js"
 import type { CqlType } from "../../cassandra/CqlValue.ts"
-import { Encoder } from "../../cassandra/internal/driverInternals.ts"
+import { Encoder, encoding } from "../../cassandra/internal/driverInternals.ts"
 import { invalid, unsupported } from "./simulatedRefusal.ts"
 
 const { dataTypes } = types
 
 /** @internal */
-export const codec = new Encoder(4, {
-  encoding: { map: Map, set: Set, useBigIntAsLong: true, useBigIntAsVarint: true }
-})
+export const codec = new Encoder(4, { encoding })
 
 /** @internal */
 export interface ParsedType {
