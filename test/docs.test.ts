@@ -245,7 +245,11 @@ describe("docs/configuration.md", () => {
 
   it("has each flag, here or in docs/command.md, and no other", () => {
     const known = new Set(
-      [...read("src/cli/options.ts").matchAll(/Flag\.(?:optional|withDefault|required|toggle|list)\(\s*"([a-z-]+)"/g)]
+      [
+        ...read("src/cli/options.ts").matchAll(
+          /Flag\.(?:optional|withDefault|required|toggle|list|repeated)\(\s*"([a-z-]+)"/g
+        )
+      ]
         .map(([, flag]) => flag!)
     )
     assert.isAbove(known.size, 50)
