@@ -39,8 +39,8 @@ const recovery = "sink/Recovery.ts"
 const stampOnce = [
   edit(
     frame,
-    "    writeInt64(bytes, timestamp, at + 4)\n    timestamp++\n",
-    "    writeInt64(bytes, timestamp, at + 4)\n"
+    "    timestamp += bytes.readUInt16BE(at + 20) === letterStatement ? rowsOfRecord : 1\n",
+    ""
   ),
   edit(frame, "  return timestamp\n}", "  return timestamp + 1\n}")
 ]
