@@ -10,7 +10,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as ManualRepair from "../sink/ManualRepair.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type * as StateDirectory from "../state/StateDirectory.ts"
-import type { Cut, Plan } from "../state/StateRepair.ts"
+import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import { exitCodes } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
@@ -30,7 +30,7 @@ const describeCut = ({ after, handle, lostRows, offset, upTo }: Cut): string =>
       (upTo === null ? `, up to the last record of the checkpoint.` : `, up to the record at ${upTo}.`))
 
 const describe = (
-  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  plan: Feasible,
   state: StateDirectory.StateDirectory
 ): string => {
   const aside = plan.aside.map(({ name }) => name).concat(
@@ -94,7 +94,10 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   if (plan === null) return
   const words = describe(plan, now)
   if (words !== describe(seen, state)) print(`Meanwhile it has changed:\n${words}`)
-  yield* Effect.provideService(ManualRepair.carryOut(now, plan, claim), StateBackend, backend)
+  yield* ManualRepair.carryOut(now, plan, claim).pipe(
+    Effect.provideService(StateBackend, backend),
+    Effect.provideService(CheckpointCommitter, committer)
+  )
   print(`repaired, under epoch ${claim.epoch}. The same load as before goes on.`)
 })
 

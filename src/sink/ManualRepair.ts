@@ -17,7 +17,7 @@ import { ioError, syncDirectory } from "../state/internal/files.ts"
 import * as SegmentRows from "../state/SegmentRows.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { StateDirectory } from "../state/StateDirectory.ts"
-import type { Cut, Plan } from "../state/StateRepair.ts"
+import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import type { StateIoError, StateUnusable, WalError } from "../state/WalError.ts"
 import * as Recovery from "./Recovery.ts"
@@ -102,17 +102,24 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
 
 /**
  * Does what the plan says: writes a manifest that the next start goes on from, and puts aside what is damaged. Nothing
- * is deleted.
+ * is deleted. Fails with `Fenced` if the job was claimed since: the plan may then be about what somebody works with.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const carryOut = Effect.fnUntraced(function*(
   state: StateDirectory,
-  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  plan: Feasible,
   { epoch, ledger }: Claim
-): Effect.fn.Return<void, WalError, FileSystem.FileSystem | StateBackend> {
+): Effect.fn.Return<
+  void,
+  CommitterError | Fenced | WalError,
+  CheckpointCommitter | FileSystem.FileSystem | StateBackend
+> {
   const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const mustHold = Effect.retry(committer.checkEpoch, Recovery.claimRetry)
+  yield* mustHold
   const from = plan.kind === "back" ? plan.to : plan.manifest
   const cuts = plan.kind === "back" ? [] : plan.cuts
   const kept = new Map<string, SegmentHandle | null>()
@@ -127,6 +134,8 @@ export const carryOut = Effect.fnUntraced(function*(
   }
   const adopted: Manifest = { ...from, epoch, pending }
   yield* backend.completeCheckpoint(adopted)
+  // The manifest would be older than a successor's. A file that is moved is gone for him as well.
+  yield* mustHold
   for (const { name } of plan.aside) yield* setAside(state, "checkpoints", name)
   for (const { handle } of cuts) yield* setAside(state, "segments", handle.name)
 })
