@@ -164,6 +164,8 @@ export interface Ledger {
   /** Null if the job has never claimed one. */
   readonly epoch: number | null
   readonly publishedCheckpointId: number
+  /** The epoch that published it; 0 if there was none. */
+  readonly publishedEpoch: number
   readonly maxTimestamp: number
   /** By subtask: everything up to this checkpoint is in. */
   readonly committed: ReadonlyMap<number, number>
@@ -219,6 +221,7 @@ export const readLedger = Effect.fnUntraced(function*(
     describe,
     epoch: rows.get(epochRow) ?? null,
     publishedCheckpointId: rows.get(publishedRow) ?? 0,
+    publishedEpoch: rows.get(publishedEpochRow) ?? 0,
     maxTimestamp: rows.get(timestampRow) ?? 0,
     committed: committedOf(rows)
   }

@@ -41,12 +41,11 @@ const decide = Effect.fnUntraced(function*<E, R>(
 ) {
   const line = yield* StatusLine
   const { checkpoint } = options
-  const state = yield* State.changeable(options)
+  const session = yield* State.ledgerSession(options)
+  const { ledger, state } = yield* State.current(session, options)
   const { jobId, uid } = state
   const newest = state.checkpoints[0]
   if (newest !== undefined && Result.isFailure(newest.manifest)) return yield* newest.manifest.failure
-  const session = yield* State.ledgerSession(options)
-  const ledger = yield* State.readLedger(session, state, options)
   // What can't be is refused before anybody is fenced.
   const segments = yield* ManualCommit.oldestPending(StateDirectory.newest(state), ledger.committed, checkpoint)
   line.print(printable(

@@ -10,7 +10,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as ManualRepair from "../sink/ManualRepair.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type * as StateDirectory from "../state/StateDirectory.ts"
-import type { Cut, Plan } from "../state/StateRepair.ts"
+import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import { exitCodes } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
@@ -30,7 +30,7 @@ const describeCut = ({ after, handle, lostRows, offset, upTo }: Cut): string =>
       (upTo === null ? `, up to the last record of the checkpoint.` : `, up to the record at ${upTo}.`))
 
 const describe = (
-  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  plan: Feasible,
   state: StateDirectory.StateDirectory
 ): string => {
   const aside = plan.aside.map(({ name }) => name).concat(
@@ -61,10 +61,9 @@ const describe = (
 const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   const line = yield* StatusLine
   const print = (text: string) => line.print(printable(text))
-  const state = yield* State.changeable(options)
-  const { jobId, uid } = state
   const session = yield* State.ledgerSession(options)
-  const ledger = yield* State.readLedger(session, state, options)
+  const { ledger, state } = yield* State.current(session, options)
+  const { jobId, uid } = state
   const settle = Effect.fnUntraced(function*(plan: Plan) {
     if (plan.kind === "nothing") {
       print(`Nothing is to be repaired: all that ${ledger.describe} does not have is whole.`)
@@ -85,14 +84,20 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   yield* State.confirm(options, state)
   const backend = yield* State.openBackend(state, options)
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
-  const claim = yield* Effect.provideService(ManualRepair.claim(state), CheckpointCommitter, committer)
-  // Under the claim nobody else completes anything; what was done until then is seen now.
-  const now = yield* State.changeable(options)
-  const plan = yield* settle(yield* StateRepair.plan(now, claim.ledger))
+  const claimed = yield* Effect.provideService(
+    ManualRepair.claim(State.changeable(options)),
+    CheckpointCommitter,
+    committer
+  )
+  const { claim, state: now } = claimed
+  const plan = yield* settle(claimed.plan)
   if (plan === null) return
   const words = describe(plan, now)
   if (words !== describe(seen, state)) print(`Meanwhile it has changed:\n${words}`)
-  yield* Effect.provideService(ManualRepair.carryOut(now, plan, claim), StateBackend, backend)
+  yield* ManualRepair.carryOut(now, plan, claim).pipe(
+    Effect.provideService(StateBackend, backend),
+    Effect.provideService(CheckpointCommitter, committer)
+  )
   print(`repaired, under epoch ${claim.epoch}. The same load as before goes on.`)
 })
 

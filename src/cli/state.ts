@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import * as ManualRepair from "../sink/ManualRepair.ts"
+import * as Recovery from "../sink/Recovery.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateUnusable } from "../state/WalError.ts"
@@ -107,6 +109,24 @@ export const readLedger = (
   { jobId, uid }: StateDirectory.StateDirectory,
   { checkpointKeyspace }: LedgerOptions
 ) => CassandraCommitter.readLedger(session, { jobId, uid, keyspace: checkpointKeyspace })
+
+/**
+ * The state directory of a job that is to be changed, and its ledger. One that the job has not gone on with is refused as a
+ * load refuses it: nothing that the ledger says is about its rows.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const current = Effect.fnUntraced(function*(
+  session: CassandraSession.Session,
+  options: JobOptions & LedgerOptions
+) {
+  const ledger = yield* readLedger(session, yield* changeable(options), options)
+  // Again: what the ledger knows as published has its manifest by now.
+  const state = yield* changeable(options)
+  yield* Recovery.mustBeNewest(state.directory, ManualRepair.newestOf(state), ledger)
+  return { ledger, state }
+})
 
 /**
  * @category formatting

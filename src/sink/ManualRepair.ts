@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
 import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
@@ -16,21 +17,65 @@ import { ioError, syncDirectory } from "../state/internal/files.ts"
 import * as SegmentRows from "../state/SegmentRows.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { StateDirectory } from "../state/StateDirectory.ts"
-import type { Cut, Plan } from "../state/StateRepair.ts"
-import type { WalError } from "../state/WalError.ts"
+import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
+import * as StateRepair from "../state/StateRepair.ts"
+import type { StateIoError, StateUnusable, WalError } from "../state/WalError.ts"
+import * as Recovery from "./Recovery.ts"
 
 /**
- * The claim is made before the plan that is carried out: what a process that still ran did until then is in it.
+ * A repair under its claim: what can be done, and what is to be done it with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Claimed {
+  readonly claim: Claim
+  /** As it was found when the claim stood. */
+  readonly state: StateDirectory
+  readonly plan: Plan
+}
+
+/**
+ * The newest checkpoint of a state, for `Recovery.mustBeNewest`: it may be one that can't be read, but its name can.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const newestOf = ({ checkpoints, jobId, uid }: StateDirectory): Recovery.NewestCheckpoint | null => {
+  const newest = checkpoints[0]
+  if (newest === undefined) return null
+  const { checkpointId, epoch, manifest } = newest
+  return { jobId, uid, epoch, checkpointId, records: Result.isSuccess(manifest) ? manifest.success.records : null }
+}
+
+/**
+ * Claims the job, and plans what is to be done under the claim: what a process that still ran did until then is in it.
+ * `look` looks at the state, each time that it is run.
+ *
+ * Fails with `StateUnusable` if the job has gone on with another state: repaired, this one would be taken for the newest,
+ * with the ledger's marks about the rows of the other. That is asked before anything is claimed, so as not to disturb whoever
+ * works with the newer one.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const claim = Effect.fnUntraced(function*(
-  { checkpoints }: StateDirectory
-): Effect.fn.Return<Claim, CommitterError | Fenced, CheckpointCommitter> {
+export const claim = Effect.fnUntraced(function*<E, R>(
+  look: Effect.Effect<StateDirectory, E, R>
+): Effect.fn.Return<
+  Claimed,
+  E | CommitterError | Fenced | StateIoError | StateUnusable,
+  R | CheckpointCommitter | FileSystem.FileSystem
+> {
   const committer = yield* CheckpointCommitter
-  // The newest manifest may be one that can't be read, but its name can.
-  return yield* committer.claimEpoch(null, checkpoints.reduce((epoch, found) => Math.max(epoch, found.epoch), 0))
+  const { describe } = committer
+  const publishedEpoch = yield* Effect.retry(committer.publishedEpoch, Recovery.claimRetry)
+  const before = yield* look
+  const newest = newestOf(before)
+  yield* Recovery.mustBeNewest(before.directory, newest, { describe, publishedEpoch })
+  const claimed = yield* Effect.retry(committer.claimEpoch(null, newest?.epoch ?? 0), Recovery.claimRetry)
+  const state = yield* look
+  yield* Recovery.mustBeNewest(state.directory, newestOf(state), { describe, publishedEpoch: claimed.publishedEpoch })
+  return { claim: claimed, state, plan: yield* StateRepair.plan(state, claimed.ledger) }
 })
 
 /** Moves a file out of the way of every start, durably. */
@@ -57,17 +102,24 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
 
 /**
  * Does what the plan says: writes a manifest that the next start goes on from, and puts aside what is damaged. Nothing
- * is deleted.
+ * is deleted. Fails with `Fenced` if the job was claimed since: the plan may then be about what somebody works with.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const carryOut = Effect.fnUntraced(function*(
   state: StateDirectory,
-  plan: Extract<Plan, { readonly kind: "back" | "cut" }>,
+  plan: Feasible,
   { epoch, ledger }: Claim
-): Effect.fn.Return<void, WalError, FileSystem.FileSystem | StateBackend> {
+): Effect.fn.Return<
+  void,
+  CommitterError | Fenced | WalError,
+  CheckpointCommitter | FileSystem.FileSystem | StateBackend
+> {
   const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const mustHold = Effect.retry(committer.checkEpoch, Recovery.claimRetry)
+  yield* mustHold
   const from = plan.kind === "back" ? plan.to : plan.manifest
   const cuts = plan.kind === "back" ? [] : plan.cuts
   const kept = new Map<string, SegmentHandle | null>()
@@ -82,6 +134,8 @@ export const carryOut = Effect.fnUntraced(function*(
   }
   const adopted: Manifest = { ...from, epoch, pending }
   yield* backend.completeCheckpoint(adopted)
+  // The manifest would be older than a successor's. A file that is moved is gone for him as well.
+  yield* mustHold
   for (const { name } of plan.aside) yield* setAside(state, "checkpoints", name)
   for (const { handle } of cuts) yield* setAside(state, "segments", handle.name)
 })

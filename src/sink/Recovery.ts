@@ -45,27 +45,62 @@ export interface RecoveryOptions {
 export const claimRetry = Retry.exponential("30 seconds")
 
 /**
- * A checkpoint is published when its manifest is durable. So a published one of a later epoch than all manifests here has
- * its manifest elsewhere: this state was left behind, and the ledger's marks are not about its rows.
+ * A state, as far as it takes to know whether it is the job's newest.
+ *
+ * @category models
+ * @since 0.1.0
  */
+export interface NewestCheckpoint {
+  readonly jobId: string
+  readonly uid: string
+  readonly epoch: number
+  readonly checkpointId: number
+  /** Null where it is known by its name only, because it is damaged. */
+  readonly records: number | null
+}
+
+/**
+ * Fails with `StateUnusable` (`outdated`) if `newest`, the newest checkpoint at `path`, is of an earlier epoch than the one
+ * that published last. Null, no checkpoint, is never outdated.
+ *
+ * A checkpoint is published when its manifest is durable. So a published one of a later epoch than all manifests here has
+ * its manifest elsewhere: this state was left behind, and the ledger's marks are not about its rows. `publishedEpoch` has
+ * to be read before the manifests are: what is published until then has its manifest already.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mustBeNewest = (
+  path: string,
+  newest: NewestCheckpoint | null,
+  ledger: { readonly describe: string; readonly publishedEpoch: number }
+): Effect.Effect<void, StateUnusable> => {
+  const { describe, publishedEpoch } = ledger
+  if (newest === null || publishedEpoch <= newest.epoch) return Effect.void
+  const { checkpointId, epoch, jobId, records, uid } = newest
+  return Effect.fail(
+    new StateUnusable({
+      path,
+      reason: "outdated",
+      detail: `The state in ${path} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
+        `${checkpointId} of epoch ${epoch}, ${
+          records === null ? "" : `after ${records} records, `
+        }and ${describe} says ` +
+        `that epoch ${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory ` +
+        `away to load the input from its beginning; or take a savepoint of this directory, and begin with it in an empty ` +
+        `one (--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing ` +
+        `newer.`
+    })
+  )
+}
+
 const compare = Effect.fnUntraced(function*(
   found: Manifest | null,
   publishedEpoch: number
 ): Effect.fn.Return<void, StateUnusable, CheckpointCommitter | StateBackend> {
-  if (found === null || publishedEpoch <= found.epoch) return
-  const { checkpointId, epoch, jobId, records, uid } = found
   const backend = yield* StateBackend
-  const committer = yield* CheckpointCommitter
-  return yield* new StateUnusable({
-    path: backend.describe,
-    reason: "outdated",
-    detail:
-      `The state in ${backend.describe} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
-      `${checkpointId} of epoch ${epoch}, after ${records} records, and ${committer.describe} says that epoch ` +
-      `${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory away to load the ` +
-      `input from its beginning; or take a savepoint of this directory, and begin with it in an empty one ` +
-      `(--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing newer.`
-  })
+  const { describe } = yield* CheckpointCommitter
+  return yield* mustBeNewest(backend.describe, found, { describe, publishedEpoch })
 })
 
 /**

@@ -3,7 +3,7 @@
  *
  * Going back to an older checkpoint that is kept loses nothing: the input is read again from its position. It has to be
  * one that led to the newer: of the same epoch, or the very checkpoint that the newer epoch began with; what a superseded
- * process completed beside its successor is neither. Where there is none, a damaged segment is cut at its first damaged
+ * process or repair completed beside its successor is neither. Where there is none, a damaged segment is cut at its first damaged
  * block, and it is told which rows that loses.
  *
  * @since 0.1.0
@@ -44,6 +44,16 @@ export interface Cut {
  */
 export type Plan =
   | { readonly kind: "nothing" }
+  | Feasible
+  | { readonly kind: "refused"; readonly why: string }
+
+/**
+ * A plan that there is something to carry out of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Feasible =
   /** `to` becomes the newest; `aside` are the manifests that are moved away. */
   | { readonly kind: "back"; readonly to: Manifest; readonly aside: ReadonlyArray<FoundCheckpoint> }
   | {
@@ -52,13 +62,21 @@ export type Plan =
     readonly cuts: ReadonlyArray<Cut>
     readonly aside: ReadonlyArray<FoundCheckpoint>
   }
-  | { readonly kind: "refused"; readonly why: string }
 
 const isDamaged = ({ manifest }: FoundCheckpoint): boolean => Result.isFailure(manifest)
 
-/** Whether `older` is a checkpoint that `newer` came from. */
-const ledTo = (older: FoundCheckpoint, newer: FoundCheckpoint): boolean =>
-  older.epoch === newer.epoch || older.checkpointId === newer.checkpointId
+/**
+ * Whether `older` is a checkpoint that `newer` came from. The first of an epoch lists what the one that it began with lists,
+ * or less; one of the same id that does not have all of that is what a superseded repair has cut beside it. (Where one of
+ * them can't be read, only the ids tell.)
+ */
+const ledTo = (older: FoundCheckpoint, newer: FoundCheckpoint): boolean => {
+  if (older.epoch === newer.epoch) return true
+  if (older.checkpointId !== newer.checkpointId) return false
+  if (isDamaged(older) || isDamaged(newer)) return true
+  const names = new Set(Result.getOrThrow(older.manifest).pending.map(({ name }) => name))
+  return Result.getOrThrow(newer.manifest).pending.every(({ name }) => names.has(name))
+}
 
 const cutOf = Effect.fnUntraced(function*(
   state: StateDirectory,

@@ -25,6 +25,7 @@
  *   must not depend on the first try having had no effect.
  * - **A flipped bit** (`flipBit`): durable content is no longer what was synced. No program can survive this without a
  *   copy elsewhere; it must stop loudly instead of using what it reads.
+ * - **A lost end** (`cutEnd`): the same, of the last bytes of a file.
  * - **A short read** (`shortReads`): fewer bytes than asked for, as POSIX allows anywhere. Must be survived.
  * - **Unordered directories**: names are listed in another order each time. Must be survived.
  *
@@ -153,6 +154,8 @@ export interface SimulatedDisk {
   readonly setCapacity: (bytes: number | null) => void
   /** Flips a bit of a file, counted from its beginning, where it is read from and on the disk. */
   readonly flipBit: (path: string, bit: number) => void
+  /** Leaves the first `bytes` bytes of a file, where it is read from and on the disk. */
+  readonly cutEnd: (path: string, bytes: number) => void
   /** Absolute path and content of each file, as programs see them. */
   readonly files: () => Map<string, Buffer>
   /** Files that were opened and not yet closed, of all processes. */
@@ -226,6 +229,13 @@ const fromMachine = (machine: Machine): SimulatedDisk => {
       const node = machine.tree.get(path, "open")
       if (node.kind === "Directory" || !node.flipBit(bit)) throw new RangeError(`${path} has no bit ${bit}`)
       machine.count("fault: flipped bit")
+    },
+    cutEnd: (path, bytes) => {
+      const node = machine.tree.get(path, "open")
+      if (node.kind === "Directory" || bytes > node.size) throw new RangeError(`${path} has no ${bytes} bytes`)
+      node.truncate(machine.steps, bytes)
+      node.sync()
+      machine.count("fault: lost end")
     },
     files: () => new Map(machine.tree.files().map(([path, file]) => [path, Buffer.from(file.read(0, file.size))])),
     openHandles: () =>

@@ -91,6 +91,29 @@ describe.concurrent("effect-cassandra repair", { timeout: 240_000 }, () => {
     assert.isTrue(areAll(await fixture.rows("cut"), total))
   })
 
+  it("a state that the job has not gone on with is refused, before anybody is fenced: commit and skip refuse it too", async () => {
+    const { directory, pending } = await pendingState(fixture, "outdated")
+    const elsewhere = `${directory}-elsewhere`
+    Fs.renameSync(directory, elsewhere)
+    await loads("outdated", fixture.write("short.ndjson", fixture.lines("outdated", 30)))
+    flip(segmentPath(elsewhere, pending[1]!), blocksOf(segmentPath(elsewhere, pending[1]!))[2]! + 50)
+    const epoch = async () => {
+      const query = `SELECT checkpoint_id FROM ${keyspace}.checkpoints_cli WHERE sink_id = 'outdated' AND sub_id = -1`
+      return Number((await fixture.client.execute(query)).rows[0]!["checkpoint_id"])
+    }
+    const before = await epoch()
+    const words =
+      /is not the newest of job 'cli' \(uid 'outdated'\): it ends with checkpoint 3 of epoch 1, after 120 records/
+    for (const yes of [[], ["--yes"]]) ends(await repair(elsewhere, ...yes), 7, words)
+    const decision = [`--state=${elsewhere}`, `--checkpoint-keyspace=${keyspace}`, "--checkpoint=1", "--yes"]
+    ends(await run(["commit", ...decision]), 7, words)
+    const to = fixture.path("outdated-skipped.ndjson")
+    ends(await run(["skip", ...decision, `--to=${to}`]), 7, words)
+    assert.isFalse(Fs.existsSync(to))
+    assert.strictEqual(await epoch(), before)
+    assert.isTrue(Fs.existsSync(segmentPath(elsewhere, pending[1]!)))
+  })
+
   it("what would be a guess is refused, and nothing is changed", async () => {
     const alone = await pendingState(fixture, "alone")
     flip(`${alone.directory}/checkpoints/e1-c3.manifest`, 60)

@@ -9,10 +9,12 @@ import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as ManualCommit from "../../src/sink/ManualCommit.ts"
+import * as ManualRepair from "../../src/sink/ManualRepair.ts"
 import type { Source } from "../../src/source/Source.ts"
 import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
+import * as StateDirectory from "../../src/state/StateDirectory.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { end, pass } from "./virtualTime.ts"
@@ -41,8 +43,10 @@ const world = Effect.gen(function*() {
   yield* setup.query("CREATE TABLE sim.t (id int PRIMARY KEY, v int)")
   /** Whether Cassandra takes rows; the ledger works in any case. */
   let takesRows = true
+  const disks: Array<SimulatedDisk.SimulatedDisk> = []
   const machine = () => {
     const disk = SimulatedDisk.make()
+    disks.push(disk)
     return (at = directory) => {
       const session = cluster.session()
       const watched = {
@@ -61,6 +65,7 @@ const world = Effect.gen(function*() {
   }
   return {
     machine,
+    disks,
     setTakesRows: (takes: boolean) => {
       takesRows = takes
     },
@@ -88,14 +93,14 @@ const all = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 /** One machine logs 25 rows that Cassandra does not take; another one begins anew, and comes not as far. */
 const leftBehind = Effect.gen(function*() {
-  const { found, machine, setTakesRows } = yield* world
+  const { disks, found, machine, setTakesRows } = yield* world
   const [one, other] = [machine(), machine()]
   setTakesRows(false)
   yield* runFor(Effect.provide(job(1000), one()), 3200)
   setTakesRows(true)
   yield* runFor(Effect.provide(job(1000), other()), 1300)
   assert.isBelow((yield* found).length, 15)
-  return { one, other, found }
+  return { one, other, found, disks }
 })
 
 describe("a state that was left behind", () => {
@@ -109,6 +114,31 @@ describe("a state that was left behind", () => {
       assert.include(error.message, "epoch 2 has gone on with another one")
       const byHand = yield* toEnd(Effect.flip(Effect.provide(ManualCommit.commit(3, () => Effect.void), one())))
       assert.strictEqual(byHand._tag === "StateUnusable" ? byHand.reason : byHand._tag, "outdated")
+      assert.isTrue(Exit.isSuccess(yield* end(running)))
+      assert.deepStrictEqual(yield* found, all(40))
+    }))
+
+  it.effect("is not repaired: by that it would be taken for the newest, damaged manifest or not", () =>
+    Effect.gen(function*() {
+      const { disks, found, one, other } = yield* leftBehind
+      const look = Effect.map(StateDirectory.look(directory, names), (state) => state!)
+      const repair = Effect.scoped(Effect.gen(function*() {
+        const { claim, plan, state } = yield* ManualRepair.claim(look)
+        if (plan.kind === "back" || plan.kind === "cut") yield* ManualRepair.carryOut(state, plan, claim)
+      }))
+      const isRefused = Effect.gen(function*() {
+        const error = yield* toEnd(Effect.flip(Effect.provide(repair, one())))
+        assert.strictEqual(error._tag === "StateUnusable" ? error.reason : error._tag, "outdated")
+        return error.message
+      })
+      const running = yield* Effect.forkChild(Effect.exit(Effect.provide(job(40), other())))
+      yield* pass(500)
+      const segment = [...disks[0]!.files().keys()].find((path) => path.endsWith(".wal"))
+      disks[0]!.flipBit(segment!, 8 * 300)
+      assert.include(yield* isRefused, " records, and flink_auxiliary.checkpoints_job")
+      const manifest = [...disks[0]!.files().keys()].find((path) => path.endsWith(".manifest"))
+      disks[0]!.flipBit(manifest!, 8 * 60)
+      assert.include(yield* isRefused, "of epoch 1, and flink_auxiliary.checkpoints_job")
       assert.isTrue(Exit.isSuccess(yield* end(running)))
       assert.deepStrictEqual(yield* found, all(40))
     }))

@@ -16,6 +16,8 @@ import * as Savepoint from "../../src/state/Savepoint.ts"
 import { preambleBytes } from "../../src/state/WalFormat.ts"
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
 import type { World } from "../../src/testing/internal/crashWorld.ts"
+import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import type { Lineages } from "./lineages.ts"
 import type { Oracle } from "./oracle.ts"
 import { directory } from "./oracle.ts"
 import type { Program, Take } from "./program.ts"
@@ -53,6 +55,7 @@ export class Operator {
   private readonly program: Program
   private readonly world: World
   private readonly oracle: Oracle
+  private readonly lineages: Lineages
   private readonly homes = new Map<Machine, Home>()
   private readonly taken: Array<Taken> = []
   /** Whose requests may be those of a savepoint. */
@@ -61,15 +64,17 @@ export class Operator {
   private at: { readonly machine: Machine; readonly home: Home } | null = null
   private jobId = "job"
 
-  constructor(program: Program, world: World, oracle: Oracle) {
+  constructor(program: Program, world: World, oracle: Oracle, lineages: Lineages) {
     this.program = program
     this.world = world
     this.oracle = oracle
+    this.lineages = lineages
   }
 
   home(machine: Machine): Home {
     const known = this.homes.get(machine)
     if (known !== undefined) return known
+    this.lineages.base(machine)
     const plan = this.program.savepoints?.machines[machine.number] ?? { jobId: this.jobId, restores: true }
     const { from, jobId } = this.next(plan)
     const home: Home = {
@@ -83,7 +88,7 @@ export class Operator {
       this.world.count("moved with a savepoint")
       if (from.jobId !== home.jobId) this.world.count("moved with a savepoint, under another name")
       this.world.say(`machine ${machine.number} begins with ${from.path}, which goes to record ${from.upTo}`)
-      this.oracle.inherit(machine.number, from.lineage, from.upTo)
+      this.oracle.inherit(this.lineages.base(machine), from.lineage, from.upTo)
       if (from.machine.isDamaged) machine.isDamaged = true
     }
     this.homes.set(machine, home)
@@ -122,11 +127,20 @@ export class Operator {
       const { checkpoint, takenAt } = JSON.parse(bytes.subarray(preambleBytes).toString()) as Savepoint.SavepointFile
       if (checkpoint.jobId !== jobId) continue
       const upTo = Number(checkpoint.position?.["next"] ?? 0)
-      found.push({ machine, path, jobId, upTo, lineage: machine.number, takenAt })
+      found.push({ machine, path, jobId, upTo, lineage: this.lineages.base(machine), takenAt })
     }
     const newest = found.toSorted((a, b) => b.takenAt - a.takenAt)[0]
     if (newest !== undefined) this.world.count("found a savepoint that nobody told of")
     return newest
+  }
+
+  /** That of the machine, and of those that its savepoint came from, each with the record up to which it counts. */
+  disksOf(machine: Machine): ReadonlyArray<{ readonly disk: SimulatedDisk; readonly upTo: number }> {
+    const disks = [{ disk: machine.disk, upTo: Infinity }]
+    for (let from = this.home(machine).from; from !== null; from = this.home(from.machine).from) {
+      disks.push({ disk: from.machine.disk, upTo: Math.min(from.upTo, disks.at(-1)!.upTo) })
+    }
+    return disks
   }
 
   /** What a process logs, of what became of its savepoint. */
@@ -171,13 +185,12 @@ export class Operator {
     if (process.isSuperseded) return
     this.world.count("took a savepoint")
     if (checkpoint.pending.length > 0) this.world.count("took a savepoint with rows")
-    const { number } = process.machine
     this.taken.push({
       machine: process.machine,
       path: describe,
       jobId: checkpoint.jobId,
       upTo: Number(checkpoint.position?.["next"] ?? 0),
-      lineage: number
+      lineage: this.lineages.of(process)
     })
   }
 

@@ -4,7 +4,12 @@
  *
  * A *lineage* is what one state directory leads to: a machine that starts with an empty disk begins a new one, and loads
  * the input again with newer timestamps. Within a lineage a record has one timestamp for ever. A machine that starts with
- * a savepoint begins a lineage as well, and the records that the savepoint covers keep the timestamps of its own.
+ * a savepoint begins a lineage as well, and the records that the savepoint covers keep the timestamps of its own. So does
+ * a repair: one that goes back to an older checkpoint keeps what that one covers, one that cuts a segment keeps all, and
+ * what it told to be lost may be missing.
+ *
+ * What the operator commits or skips by hand may be missing as well, once the ledger says so and not before: until then
+ * the rows are whoever's who holds the job.
  */
 import type { Manifest } from "../../src/checkpoint/Manifest.ts"
 import { newestFirst } from "../../src/checkpoint/Manifest.ts"
@@ -21,6 +26,7 @@ export const ledgerTable = (jobId: string): string => `flink_auxiliary.checkpoin
 export const directory = "/data/jobs/state"
 export const lettersPath = "/data/jobs/letters.ndjson"
 
+const epochRow = -1
 const timestampRow = -3
 const ownerRow = -4
 const publishedEpochRow = -5
@@ -31,12 +37,27 @@ interface Lineage {
   greatest: bigint
 }
 
+/** Rows that a person has decided about, as of a claim of his. */
+export interface Naming {
+  readonly jobId: string
+  readonly epoch: number
+  readonly checkpointId: number
+  readonly subtasks: ReadonlyArray<number>
+  readonly lineage: number
+  readonly records: ReadonlySet<number>
+  isDone: boolean
+}
+
 export class Oracle {
   /** By job and row of its ledger. */
   private readonly ledgers = new Map<string, Map<number, bigint>>()
   /** Where the records up to one come from, for what began with a savepoint. */
   private readonly parents = new Map<number, { readonly lineage: number; readonly upTo: number }>()
   private readonly lineages = new Map<number, Lineage>()
+  private lineageCount = 0
+  /** Records that may be missing, by the lineage that they are missing in. */
+  private readonly missing = new Map<number, Set<number>>()
+  private readonly namings = new Set<Naming>()
   /** The key of each record, by its number (from 1). */
   private readonly keys: ReadonlyArray<number>
   private readonly bad: ReadonlyArray<Bad>
@@ -64,10 +85,41 @@ export class Oracle {
   }
 
   /**
-   * The letters on the disk, once each, are those of the bad ones among the first `records` records, and `counted` is how
-   * many the job says they are.
+   * The letters on the disk, once each, are those of the bad ones among the first `records` records, and as many as the job
+   * says. A letter stays where it was written: what came with a savepoint, and was committed before, is on one of the
+   * disks that the savepoint came from.
    */
-  letters(disk: SimulatedDisk, records: number, counted: number): void {
+  letters(
+    [own, ...before]: ReadonlyArray<{ readonly disk: SimulatedDisk; readonly upTo: number }>,
+    records: number,
+    { deadLetters }: { readonly deadLetters: number }
+  ): void {
+    const here = this.lettersOn(own!.disk)
+    const elsewhere = new Set<number>()
+    for (const { disk, upTo } of before) {
+      for (const place of this.lettersOn(disk).keys()) if (place <= upTo) elsewhere.add(place)
+    }
+    const count = here.size
+    for (let seq = 1; seq <= records; seq++) {
+      const ids = here.get(seq)
+      here.delete(seq)
+      if (!this.isPoison(seq)) {
+        if (ids !== undefined) this.violate(`record ${seq} is good, and there is a dead letter of it`)
+        continue
+      }
+      if (ids === undefined) {
+        if (elsewhere.has(seq)) continue
+        this.violate(`record ${seq} is bad (${this.badOf(seq)}), and there is no dead letter of it`)
+      } else if (ids.size > 1) {
+        this.violate(`there are ${ids.size} dead letters of record ${seq}: ${[...ids].join(" ")}`)
+      }
+    }
+    for (const seq of here.keys()) this.violate(`there is a dead letter of record ${seq}, which was not read yet`)
+    if (deadLetters !== count) this.violate(`the job counts ${deadLetters} dead letters, and there are ${count}`)
+  }
+
+  /** The ids of the letters on a disk, by their record. */
+  private lettersOn(disk: SimulatedDisk): Map<number, Set<string>> {
     const byPlace = new Map<number, Set<string>>()
     for (const line of Buffer.from(disk.files().get(lettersPath) ?? []).toString().split("\n")) {
       const letter = letterOf(line)
@@ -78,26 +130,54 @@ export class Oracle {
       const payload = letter.line ?? `record ${-Number(String(letter.record?.rank).replace("rank ", "-"))}`
       if (payload !== `record ${place}`) this.violate(`the letter of record ${place} holds ${payload}`)
     }
-    let expected = 0
-    for (let seq = 1; seq <= records; seq++) {
-      const ids = byPlace.get(seq)
-      byPlace.delete(seq)
-      if (!this.isPoison(seq)) {
-        if (ids !== undefined) this.violate(`record ${seq} is good, and there is a dead letter of it`)
-        continue
-      }
-      expected++
-      if (ids === undefined) {
-        this.violate(`record ${seq} is bad (${this.badOf(seq)}), and there is no dead letter of it`)
-      } else if (ids.size > 1) {
-        this.violate(`there are ${ids.size} dead letters of record ${seq}: ${[...ids].join(" ")}`)
-      }
-    }
-    for (const seq of byPlace.keys()) this.violate(`there is a dead letter of record ${seq}, which was not read yet`)
-    if (counted !== expected) this.violate(`the job counts ${counted} dead letters, and there are ${expected}`)
+    return byPlace
   }
 
-  /** A lineage begins with a savepoint that covers the records up to one. */
+  /** In the order in which they begin. */
+  newLineage(): number {
+    return this.lineageCount++
+  }
+
+  /** These records may be missing, as somebody was told. */
+  mayMiss(lineage: number, records: Iterable<number>): void {
+    const missing = this.missing.get(lineage) ?? new Set()
+    for (const seq of records) missing.add(seq)
+    this.missing.set(lineage, missing)
+  }
+
+  private mayBeMissing(lineage: number, seq: number): boolean {
+    if (this.missing.get(lineage)?.has(seq) === true) return true
+    const parent = this.parents.get(lineage)
+    return parent !== undefined && seq <= parent.upTo && this.mayBeMissing(parent.lineage, seq)
+  }
+
+  /** Somebody is about to record that rows are done with. It counts when the ledger has it under his epoch. */
+  named(naming: Naming): void {
+    this.namings.add(naming)
+  }
+
+  /** He was told that it is done. */
+  isDecided(naming: Naming): void {
+    if (!naming.isDone) {
+      this.violate(`checkpoint ${naming.checkpointId} was told to be decided on, and the ledger does not have it`)
+    }
+  }
+
+  private settle(jobId: string): void {
+    const ledger = this.ledgerOf(jobId)
+    for (const naming of this.namings) {
+      if (naming.jobId !== jobId) continue
+      const isDone = naming.subtasks.every((subtask) => (ledger.get(subtask) ?? 0n) >= BigInt(naming.checkpointId))
+      if (isDone) {
+        naming.isDone = true
+        this.mayMiss(naming.lineage, naming.records)
+      }
+      // Whoever has claimed the job since sends the rows, and nobody may say any more that they are done with.
+      if (isDone || (ledger.get(epochRow) ?? 0n) > BigInt(naming.epoch)) this.namings.delete(naming)
+    }
+  }
+
+  /** A lineage begins with a savepoint, or a repair, that covers the records up to one. */
   inherit(lineage: number, from: number, upTo: number): void {
     this.parents.set(lineage, { lineage: from, upTo })
   }
@@ -168,12 +248,18 @@ export class Oracle {
       }
       ledger.set(sub, value)
     }
+    this.settle(jobId)
   }
 
   /** Whether a job has gone on with another state than the one on this disk, which then has nothing to say any more. */
   isLeftBehind(disk: SimulatedDisk, jobId: string): boolean {
-    const [newest] = manifestsOf(disk)
-    return newest !== undefined && BigInt(newest.epoch) < (this.ledgerOf(jobId).get(publishedEpochRow) ?? 0n)
+    const epoch = newestEpoch(disk)
+    return epoch !== null && BigInt(epoch) < (this.ledgerOf(jobId).get(publishedEpochRow) ?? 0n)
+  }
+
+  /** Whether the ledger has what a subtask logged for a checkpoint. */
+  isCommitted(jobId: string, subtask: number, checkpointId: number): boolean {
+    return BigInt(checkpointId) <= (this.ledgerOf(jobId).get(subtask) ?? 0n)
   }
 
   /**
@@ -183,18 +269,37 @@ export class Oracle {
    */
   contents(rows: ReadonlyArray<InspectedRow>, lineage: number, records: number, isAll: boolean): void {
     const expected = new Map<number, number>()
+    /** By key, where the last record may be missing: the last that may not, null if there is none, and those behind it. */
+    const lenient = new Map<number, { readonly least: number | null; readonly others: Set<number> }>()
     for (let seq = 1; seq <= records; seq++) {
       if (this.isPoison(seq)) continue
-      expected.set(this.keys[seq - 1]!, seq)
-      if (this.timestampOf(lineage, seq) === undefined) {
+      const key = this.keys[seq - 1]!
+      const before = expected.get(key)
+      expected.set(key, seq)
+      const mayBeMissing = this.mayBeMissing(lineage, seq)
+      if (!mayBeMissing) lenient.delete(key)
+      else {
+        const known = lenient.get(key) ?? { least: before ?? null, others: new Set<number>() }
+        known.others.add(before ?? seq)
+        lenient.set(key, known)
+      }
+      if (!mayBeMissing && this.timestampOf(lineage, seq) === undefined) {
         this.violate(`record ${seq} was never sent from state ${lineage}`)
       }
     }
     for (const { row, writetimes } of rows) {
       const id = Number(row["id"])
       const seq = Number(row["seq"])
-      const wanted = expected.get(id)
+      let wanted = expected.get(id)
       expected.delete(id)
+      const instead = lenient.get(id)
+      const writetime = BigInt(writetimes.get("seq") ?? 0)
+      if (instead !== undefined) {
+        // What an earlier state has left there stays, if nothing newer of this one has come to the key.
+        const least = instead.least === null ? 0n : this.timestampOf(lineage, instead.least) ?? 0n
+        if (writetime > least && this.isOfEarlier(lineage, seq, writetime)) continue
+        if (instead.others.has(seq)) wanted = seq
+      }
       if (wanted === undefined) {
         if (isAll) this.violate(`key ${id} is in the table`)
       } else if (!isAll && seq > wanted && this.ownerOf(lineage, wanted) !== lineage && this.keys[seq - 1] === id) {
@@ -210,7 +315,17 @@ export class Oracle {
         }
       }
     }
-    for (const [id, wanted] of expected) this.violate(`key ${id} has no row, not record ${wanted}`)
+    for (const [id, wanted] of expected) {
+      if (lenient.get(id)?.least !== null) this.violate(`key ${id} has no row, not record ${wanted}`)
+    }
+  }
+
+  /** Whether this is what a record of an earlier lineage was written as. */
+  private isOfEarlier(lineage: number, seq: number, timestamp: bigint): boolean {
+    for (const [number, { timestamps }] of this.lineages) {
+      if (number < this.ownerOf(lineage, seq) && timestamps.get(seq) === timestamp) return true
+    }
+    return false
   }
 
   /**
@@ -252,7 +367,7 @@ export class Oracle {
       if (temporary !== null && Number(temporary[1]) > epoch) continue
       if (
         !listed.has(path) && !path.endsWith(".manifest") && path !== `${directory}/job.json` &&
-        path !== lettersPath &&
+        path !== lettersPath && !path.endsWith(".broken") &&
         !path.startsWith(`${directory}/lock.`)
       ) {
         this.violate(`${path} was left behind`)
@@ -278,8 +393,21 @@ const letterOf = (line: string): Letter | null => {
   }
 }
 
-/** Newest first. */
-const manifestsOf = (disk: SimulatedDisk): Array<Manifest> =>
+/** Of the newest checkpoint, by its name; null if there is none. */
+export const newestEpoch = (disk: SimulatedDisk): number | null =>
+  [...disk.files().keys()].reduce<number | null>((newest, path) => {
+    const epoch = epochOf(path)
+    return epoch === null ? newest : Math.max(newest ?? 0, epoch)
+  }, null)
+
+/** Of a manifest, by its path; null for any other file. */
+export const epochOf = (path: string): number | null => {
+  const name = /\/checkpoints\/e(\d+)-c\d+\.manifest$/.exec(path)
+  return name === null ? null : Number(name[1])
+}
+
+/** Newest first. They have to be whole. */
+export const manifestsOf = (disk: SimulatedDisk): Array<Manifest> =>
   [...disk.files()].filter(([path]) => path.startsWith(`${directory}/`) && path.endsWith(".manifest"))
     .map(([, bytes]): Manifest => JSON.parse(bytes.subarray(preambleBytes).toString()))
     .toSorted(newestFirst)

@@ -35,6 +35,8 @@ const writer = "sink/BatchWriter.ts"
 const savepoint = "state/Savepoint.ts"
 const restore = "sink/RestoreSavepoint.ts"
 const recovery = "sink/Recovery.ts"
+const manualCommit = "sink/ManualCommit.ts"
+const manualRepair = "sink/ManualRepair.ts"
 
 const stampOnce = [
   edit(
@@ -382,7 +384,11 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "outdated-state-trusted",
     "A state that the job has not gone on with is taken for its own: marks about others' rows count for its pending ones.",
-    edit(recovery, "if (found === null || publishedEpoch <= found.epoch) return", "if (publishedEpoch > -1) return")
+    edit(
+      recovery,
+      "if (newest === null || publishedEpoch <= newest.epoch) return Effect.void",
+      "if (newest === null || publishedEpoch > -1) return Effect.void"
+    )
   ),
 
   bug(
@@ -484,6 +490,123 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       subtask,
       "sink.setAside?.ofSegment(segment, restored)",
       "sink.setAside?.ofSegment({ ...segment, checkpointId: segment.checkpointId + coordinator.epoch / 1000 }, restored)"
+    )
+  ),
+
+  // --- by hand
+
+  bug(
+    "repair-without-claim",
+    "A repair takes the next epoch without claiming it: whoever still runs is not stopped, and completes what counts.",
+    edit(
+      manualRepair,
+      "yield* Effect.retry(committer.claimEpoch(null, newest?.epoch ?? 0), Recovery.claimRetry)",
+      "{ epoch: (newest?.epoch ?? 0) + 1, publishedCheckpointId: 0, publishedEpoch: 0, maxTimestamp: 0, " +
+        "ledger: new Map<number, number>() }\n" +
+        "  for (const { manifest } of before.checkpoints) {\n" +
+        "    for (const { checkpointId, subtask } of Result.isSuccess(manifest) ? manifest.success.pending : []) {\n" +
+        "      const isIn = yield* committer.isCheckpointCommitted(subtask, checkpointId)\n" +
+        "      if (isIn) claimed.ledger.set(subtask, Math.max(checkpointId, claimed.ledger.get(subtask) ?? 0))\n" +
+        "    }\n  }"
+    ),
+    edit(
+      manualRepair,
+      "  const mustHold = Effect.retry(committer.checkEpoch, Recovery.claimRetry)\n",
+      "  const mustHold = Effect.void\n"
+    )
+  ),
+  bug(
+    "repair-of-an-outdated-state",
+    "A state that was left behind is repaired, and taken for the newest by that.",
+    edit(
+      manualRepair,
+      "  yield* Recovery.mustBeNewest(before.directory, newest, { describe, publishedEpoch })\n",
+      ""
+    ),
+    edit(
+      manualRepair,
+      "  yield* Recovery.mustBeNewest(state.directory, newestOf(state), { describe, publishedEpoch: claimed.publishedEpoch })\n",
+      ""
+    )
+  ),
+  bug(
+    "repair-under-the-old-epoch",
+    "What a repair writes is of the epoch that it goes on from: what a superseded process completes is newer.",
+    edit(
+      manualRepair,
+      "const adopted: Manifest = { ...from, epoch, pending }",
+      "const adopted: Manifest = { ...from, pending }"
+    )
+  ),
+  bug(
+    "repair-drops-a-block",
+    "A cut takes a whole block with it that lies before the damage.",
+    edit(manualRepair, "for (const block of scan.blocks)", "for (const block of scan.blocks.slice(0, -1))")
+  ),
+  bug(
+    "repair-moves-first",
+    "What is damaged is moved away before there is a manifest that does without it: a death in between leaves neither.",
+    edit(manualRepair, "  yield* backend.completeCheckpoint(adopted)\n", ""),
+    edit(
+      manualRepair,
+      "  for (const { handle } of cuts) yield* setAside(state, \"segments\", handle.name)\n",
+      "  for (const { handle } of cuts) yield* setAside(state, \"segments\", handle.name)\n" +
+        "  yield* backend.completeCheckpoint(adopted)\n"
+    )
+  ),
+  bug(
+    "repair-tells-less",
+    "A cut tells the last whole row behind the damage as the end of what is lost, though the end of the file is lost too.",
+    edit(
+      "state/StateRepair.ts",
+      "upTo: scan.isEndWhole ? scan.lastOfAll!.place : null",
+      "upTo: scan.lastOfAll?.place ?? 0"
+    )
+  ),
+  bug(
+    "repair-to-a-stranger",
+    "A repair goes back to what a superseded process has completed beside its successor.",
+    edit(
+      "state/StateRepair.ts",
+      "  if (older.checkpointId !== newer.checkpointId) return false\n",
+      "  if (older.checkpointId !== newer.checkpointId) return true\n"
+    )
+  ),
+  bug(
+    "skip-too-many",
+    "Whoever skips a checkpoint skips the one behind it as well.",
+    edit(
+      manualCommit,
+      "segments.map(({ subtask }) => ({ subtask, checkpointId }))",
+      "segments.map(({ subtask }) => ({ subtask, checkpointId: checkpointId + 1 }))"
+    )
+  ),
+  bug(
+    "commit-claims-anew",
+    "A process that decides by hand claims the job again before it records that, whoever has claimed it meanwhile.",
+    edit(
+      manualCommit,
+      "  yield* committer.commitCheckpoints(",
+      "  yield* committer.claimEpoch(null)\n  yield* committer.commitCheckpoints("
+    )
+  ),
+  bug(
+    "commit-before-claim",
+    "What is decided on by hand is read before the job is claimed: what its process completes in between is missed.",
+    edit(
+      manualCommit,
+      "  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(null)\n",
+      "  const manifest = yield* backend.latestCheckpoint\n" +
+        "  const { claim: { epoch, ledger } } = yield* Recovery.claim(null)\n"
+    )
+  ),
+  bug(
+    "commit-forgets-the-rest",
+    "A checkpoint that is decided on by hand takes all that is pending out of the manifest.",
+    edit(
+      manualCommit,
+      "yield* backend.completeCheckpoint({ ...adopted, pending: left })",
+      "yield* backend.completeCheckpoint({ ...adopted, pending: [] })"
     )
   ),
 

@@ -5,6 +5,8 @@ import type { RestartStrategyConfig } from "../../src/checkpoint/RestartStrategy
 import * as FaultProgram from "../../src/testing/FaultProgram.ts"
 import type { Dice } from "../../src/testing/internal/dice.ts"
 import { makeDice } from "../../src/testing/internal/dice.ts"
+import type { JobRun } from "./verbPrograms.ts"
+import { onWhatWasLeft, withVerbs } from "./verbPrograms.ts"
 
 export type { End, Fault, Point, Run } from "../../src/testing/FaultProgram.ts"
 
@@ -45,6 +47,7 @@ export interface Savepoints {
 }
 
 export interface Program extends FaultProgram.FaultProgram {
+  readonly runs: ReadonlyArray<JobRun>
   readonly chunks: ReadonlyArray<Chunk>
   readonly checkpoint: {
     readonly intervalMillis: number
@@ -298,10 +301,16 @@ export const generate = (seed: number): Program => {
       checkpoint: { ...program.checkpoint, intervalMillis: 10, minPauseMillis: 0, timeoutMillis: 10_000 }
     }
   }
-  if (ownDice.chance(0.03)) return comesBack(ownDice, program)
-  // Letters stay where they are when a job moves: the oracle would have to look on several disks.
-  if (program.savepoints !== null) return program
-  if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(program)
+  if (ownDice.chance(0.05)) return comesBack(ownDice, program)
+  const verbDice = makeDice(seed + 0.9375 * 0x1_0000_0000)
+  if (program.savepoints === null && !FaultProgram.hasSlowCleanUp(faults) && verbDice.chance(0.25)) {
+    return withVerbs(verbDice, program)
+  }
+  // Not the dice of the savepoints: of those that have none, none would have bad records.
+  const badDice = makeDice(seed + 0.8125 * 0x1_0000_0000)
+  // What it is about there, deaths and moves, is drawn already.
+  if (program.savepoints !== null) return withBad(badDice, program)
+  if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(badDice, program)
   // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
   return {
     ...program,
@@ -329,12 +338,12 @@ const comesBack = (dice: Dice, program: Program): Program => {
   ]
   return {
     ...program,
-    runs: [
+    runs: onWhatWasLeft(dice, [
       { ...one, end: { kind: "kill", at: dice.between(3, 7), where: "after rename *.manifest.tmp" } },
       { ...other, end: { kind: "kill", at: dice.between(2, 10), where: dice.pick(["after lwt", "after batch"]) } },
       one,
       other
-    ],
+    ]),
     savepoints: null,
     chunks: [...program.chunks, ...program.chunks].map(({ keys }) => ({ keys, failures: 0, pause: 10 })),
     checkpoint: {
@@ -348,9 +357,14 @@ const comesBack = (dice: Dice, program: Program): Program => {
   }
 }
 
-/** Drawn by dice of its own, so that the programs without bad records are those that they were before there were any. */
-const spoiled = (program: Program): Program => {
-  const dice = makeDice(program.seed + 0.75 * 0x1_0000_0000)
+/** With bad records, and deaths where these are kept. */
+const spoiled = (dice: Dice, program: Program): Program => {
+  const bad = withBad(dice, program)
+  return bad === program ? program : aroundLetters(dice, bad)
+}
+
+/** Three of ten have bad records. */
+const withBad = (dice: Dice, program: Program): Program => {
   if (!dice.chance(0.3)) return program
   const rate = dice.pick([0.05, 0.2, 0.2, 0.6])
   const kinds = dice.pick<ReadonlyArray<Bad>>([
@@ -363,16 +377,20 @@ const spoiled = (program: Program): Program => {
     ...chunk,
     bad: chunk.keys.map((): Bad => dice.chance(rate) ? dice.pick(kinds) : "")
   }))
+  return { ...program, chunks }
+}
+
+const aroundLetters = (dice: Dice, program: Program): Program => {
   // A letter can be read and is not on the disk yet: whoever finds it must not rely on it.
   if (dice.chance(0.1)) {
     const run = FaultProgram.undisturbed(1, 0)
     const kill: FaultProgram.End = { kind: "kill", at: dice.between(1, 2), where: "after write letters" }
     const crash: FaultProgram.End = { kind: "crash", at: dice.between(3, 6), where: "after lwt", mode: "lost" }
-    return { ...program, chunks, runs: [{ ...run, end: kill }, { ...run, end: crash }, ...program.runs.slice(2)] }
+    return { ...program, runs: [{ ...run, end: kill }, { ...run, end: crash }, ...program.runs.slice(2)] }
   }
   // Around the file of the letters is where the letters can get lost.
   const [first, ...rest] = program.runs
-  if (first === undefined || !dice.chance(0.35)) return { ...program, chunks }
+  if (first === undefined || !dice.chance(0.35)) return program
   const end: FaultProgram.End = {
     kind: "crash",
     at: dice.between(1, 7),
@@ -386,5 +404,5 @@ const spoiled = (program: Program): Program => {
     ]),
     mode: dice.pick(["kill", "lost", "lost", "cut", "scattered"])
   }
-  return { ...program, chunks, runs: [{ ...first, end }, ...rest] }
+  return { ...program, runs: [{ ...first, end }, ...rest] }
 }

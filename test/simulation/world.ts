@@ -20,11 +20,13 @@ import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { Outcome, Scenario } from "../../src/testing/internal/crashModel.ts"
 import type { Process } from "../../src/testing/internal/crashProcess.ts"
 import { World } from "../../src/testing/internal/crashWorld.ts"
+import { Lineages } from "./lineages.ts"
 import { Operator } from "./moves.ts"
 import { directory, ledgerTable, lettersPath, Oracle, query, recordsRead, table, update } from "./oracle.ts"
 import type { Program } from "./program.ts"
 import type { Row } from "./source.ts"
 import { sourceOf } from "./source.ts"
+import { verbOf, Verbs } from "./verbs.ts"
 
 export type { Outcome } from "../../src/testing/internal/crashModel.ts"
 
@@ -86,6 +88,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
 
   const main = (process: Process): Effect.Effect<unknown, unknown, CassandraSession | FileSystem.FileSystem> => {
     const { jobId } = operator.home(process.machine)
+    const verb = verbOf(process)
+    if (verb !== undefined) return verbs.carryOut(process, verb)
     const services = Layer.mergeAll(
       CassandraCommitter.layer({
         jobId,
@@ -156,6 +160,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
    * not: after an aborted one the rows of more than one are logged. They stay there for whoever comes next.)
    */
   const checkBound = (process: Process): void => {
+    // A cut segment lies there beside the damaged one.
+    if (verbOf(process) !== undefined) jobOf(process).leavesMore = true
     const { pendingBytesMax } = program
     if (process !== world.current || world.zombies().length > 1) return
     for (const other of process.machine.processes.values()) if (jobOf(other).leavesMore) return
@@ -177,8 +183,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     main,
     isRestarted: (error) => (error as { readonly isRetryable?: boolean }).isRetryable === true,
     onWrite: (row, sender) => {
-      const { machine } = sender
-      const from = { jobId: operator.home(machine).jobId, lineage: machine.number }
+      const from = { jobId: operator.home(sender.machine).jobId, lineage: lineages.of(sender) }
       if (row.table === "t") oracle.sent(row, from, world.wall)
     },
     onAnswer: (_, { cql }) => {
@@ -191,6 +196,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       if (text.includes(" was aborted: ") || text.startsWith("Could not remove ")) jobOf(process).leavesMore = true
     },
     onStep: (process, step) => {
+      if (step !== null) lineages.onStep(process, step)
       if (step === null) {
         if (!operator.taking.has(process)) jobOf(process).isBetweenRuns = false
       } else if (step.operation === "write" && step.phase === "after") checkBound(process)
@@ -199,11 +205,12 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     // Nothing in it says what it was, as in any text that people are to edit.
     mayFlip: (path) => path !== lettersPath,
     mayFreeze: (process) => process.claim === "known",
-    isDamageReport,
+    // Nobody gives a machine up before it is repaired.
+    isDamageReport: (error, process) => isDamageReport(error) && !verbs.willRepair(process),
     // Whoever is told that his state is an old one runs on the other machine.
     placeOf: (machine) => leftBehind.has(machine) ? 1 - machine : machine,
     onExit: (process, exit) => {
-      if (!isOutdated(exit)) return judge(world, process, exit)
+      if (!isOutdated(exit)) return judge(world, process, exit, verbs.hasDamaged(process.machine))
       const { disk, number } = process.machine
       readLedger()
       if (!oracle.isLeftBehind(disk, operator.home(process.machine).jobId)) {
@@ -214,26 +221,27 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     },
     onTurnOver: (process) => {
       readLedger()
-      if (process.exit?._tag !== "Success") return
+      if (process.exit?._tag !== "Success" || verbOf(process) !== undefined) return
       // Whoever ends well has everything in the table that his last checkpoint covers (unless stopped between two runs).
       if (world.zombies().length > 0 || jobOf(process).isBetweenRuns) return
       const read = recordsRead(process.machine.disk)
-      oracle.contents(world.rows(table), process.machine.number, read, false)
-      if (hasBad) oracle.letters(process.machine.disk, read, (process.exit.value as Job.JobSummary).deadLetters)
+      oracle.contents(world.rows(table), lineages.of(process), read, false)
+      if (hasBad) oracle.letters(operator.disksOf(process.machine), read, process.exit.value as Job.JobSummary)
     },
     // With several checkpoints kept, an old one may still list what is in, until the next start.
     onFinished: ({ machine }) => {
       if (program.retainedCheckpoints === 1) oracle.files(machine.disk, program.retainedCheckpoints)
     },
-    onEnd: ({ exit, machine }) => {
+    onEnd: (last) => {
+      const { exit, machine } = last
       readLedger()
       const outcome = exit?._tag === "Success" ? (exit.value as Job.JobSummary).outcome : "an error"
       if (outcome !== "nothing-to-do") {
         world.violate(`the job was done, and a further start ended with "${outcome}"`)
       }
-      oracle.contents(world.rows(table), machine.number, oracle.records, true)
+      oracle.contents(world.rows(table), lineages.of(last), oracle.records, true)
       if (hasBad && exit?._tag === "Success") {
-        oracle.letters(machine.disk, oracle.records, (exit.value as Job.JobSummary).deadLetters)
+        oracle.letters(operator.disksOf(machine), oracle.records, exit.value as Job.JobSummary)
       }
       oracle.order()
       oracle.files(machine.disk, program.retainedCheckpoints)
@@ -241,7 +249,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   }
   const leftBehind = new Set<number>()
   const world: World = new World(program, scenario, options.trace)
-  const operator: Operator = new Operator(program, world, oracle)
+  const lineages: Lineages = new Lineages(oracle)
+  const operator: Operator = new Operator(program, world, oracle, lineages)
+  const verbs: Verbs = new Verbs(program, world, oracle, lineages)
   return world.live()
 }
 
@@ -252,12 +262,23 @@ const isOutdated = (exit: Exit.Exit<unknown, unknown>): boolean => {
 }
 
 const isDamageReport = (error: unknown): boolean => {
-  const { _tag } = (error ?? {}) as { readonly _tag?: string }
-  return _tag === "StateCorrupt" || _tag === "StateUnusable"
+  const { _tag, reason } = (error ?? {}) as { readonly _tag?: string; readonly reason?: unknown }
+  return _tag === "StateCorrupt" || (_tag === "StateUnusable" && reason !== "outdated")
 }
 
+/** Why nothing is done by hand: there is nothing to be done, or a successor of whoever was frozen is at work. */
+const isRefusal = (
+  { isSuperseded }: Process,
+  { _tag, reason }: { readonly _tag?: string; readonly reason?: unknown }
+): boolean =>
+  _tag === "NotOldest" || _tag === "NothingThere" || (isSuperseded && _tag === "StateUnusable" && reason === "locked")
+
 /** How a process may end by itself. */
-const judge = (world: World, process: Process, exit: Exit.Exit<unknown, unknown>): void => {
+const judge = (world: World, process: Process, exit: Exit.Exit<unknown, unknown>, wasDamaged: boolean): void => {
+  if (Exit.isSuccess(exit) && verbOf(process) !== undefined) {
+    if (process.wasFrozen) world.count("a zombie has ended what it did by hand")
+    return
+  }
   if (Exit.isSuccess(exit)) {
     const { outcome, replayedCheckpoints, restarts } = exit.value as Job.JobSummary
     world.count(`ended: ${outcome}`)
@@ -266,10 +287,16 @@ const judge = (world: World, process: Process, exit: Exit.Exit<unknown, unknown>
     if (process.wasFrozen) world.count("a zombie ended well")
     return
   }
-  const error = Cause.squash(exit.cause) as { readonly _tag?: string; readonly isRetryable?: boolean }
+  const error = Cause.squash(exit.cause) as {
+    readonly _tag?: string
+    readonly isRetryable?: boolean
+    readonly reason?: unknown
+  }
   const isZombie = process.wasFrozen && error.isRetryable === true && !Cause.hasDies(exit.cause)
   if (error._tag === "Fenced" && process.isSuperseded) world.count("fenced")
+  else if (verbOf(process) !== undefined && isRefusal(process, error)) world.count("by hand: nothing to be done")
   else if (process.machine.isDamaged && isDamageReport(error)) world.count("damage was found")
+  else if (process.isSuperseded && wasDamaged && isDamageReport(error)) world.count("damage was found that is repaired")
   else if (!isZombie) {
     world.violate(`process ${process.name} ended with ${error._tag ?? "a defect"}: ${Cause.pretty(exit.cause)}`)
   }

@@ -40,7 +40,7 @@ export interface Scenario {
   /** It is somebody else's turn: the process has ended, died or was frozen. */
   readonly onTurnOver?: (process: Process) => void
   /** A process has died of a damaged file: whoever comes after it gets an empty machine. */
-  readonly isDamageReport?: (error: unknown) => boolean
+  readonly isDamageReport?: (error: unknown, process: Process) => boolean
   /** The process without faults has ended well, and nobody else was there when it began. */
   readonly onFinished?: (process: Process) => void
   readonly onEnd?: (last: Process, world: World) => void

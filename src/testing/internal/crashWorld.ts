@@ -274,7 +274,9 @@ export class World {
     this.say(`process ${process.name} ended` + (Exit.isSuccess(exit) ? `: ${JSON.stringify(exit.value)}` : ""))
     // What a superseded process has found says nothing about the machine of whoever comes next.
     const { isDamageReport } = this.scenario
-    if (process.machine.isDamaged && !process.isSuperseded && isDamageReport?.(error) === true) this.machinesLeft++
+    if (process.machine.isDamaged && !process.isSuperseded && isDamageReport?.(error, process) === true) {
+      this.machinesLeft++
+    }
     this.scenario.onExit?.(process, exit, this)
     // An open that is done and reports failure has a handle that nobody can close.
     const isLeaky = this.program.runs.some(({ diskFaults }) =>
