@@ -58,10 +58,25 @@ const targets: ReadonlyArray<Target> = [
   atMost("restart-kill", "commitMs", 1000, "ms", "SIGKILL to first commit"),
   atMost("restart-kill", "newCommitMs", 1000, "ms", "SIGKILL to first commit of rows never sent before"),
   atMost("restart-task", "newCommitMs", 1000, "ms", "failed task to first commit of rows never sent before"),
-  atMost("memory-x1", "peakRssMiB", 250, "MiB", "peak RSS, the rows of the end to end runs"),
-  atMost("memory-x10", "peakRssMiB", 250, "MiB", "peak RSS, ten times as many rows"),
-  atMost("memory-x10-small", "peakRssMiB", 250, "MiB", "peak RSS, ten times as many rows, small young generation"),
-  atMost("memory-x100", "peakRssMiB", 250, "MiB", "peak RSS, a hundred times as many rows"),
+  atMost("recovery-2g", "peakRssMiB", 300, "MiB", "peak RSS, largest log"),
+  atMost("memory-command-x1", "peakRssMiB", 250, "MiB", "peak RSS of load, the rows of the end to end runs"),
+  atMost("memory-command-x20", "peakRssMiB", 250, "MiB", "peak RSS of load, twenty times as many rows"),
+  {
+    text: "peak RSS of load: twenty times as many rows",
+    of: ["memory-command-x20", "peakRssMiB"],
+    over: ["memory-command-x1", "peakRssMiB"],
+    bound: 1.2,
+    isAtLeast: false,
+    unit: "×"
+  },
+  atMost("memory-command-x100", "peakRssMiB", 250, "MiB", "peak RSS of load, a hundred times as many rows"),
+  atMost(
+    "memory-x20-small",
+    "peakRssMiB",
+    250,
+    "MiB",
+    "peak RSS of a program with a small heap, twenty times as many rows"
+  ),
   atMost("own-work-unique-100", "microsPerRow", 2, "µs", "the library's own work for a row, unique partitions"),
   atMost("own-work-shared-100", "microsPerRow", 2, "µs", "the library's own work for a row, 100 rows a partition")
 ]

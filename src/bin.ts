@@ -8,5 +8,13 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exit(3)
 } else {
-  import("./cli/Cli.ts").then(({ main }) => main(process.argv.slice(2)))
+  const args = process.argv.slice(2)
+  import("./cli/smallHeap.ts").then(({ keepHeapSmall }) => {
+    // `verify` holds what it compares, on purpose.
+    const loaded = args.includes("verify") ? () => {} : keepHeapSmall()
+    import("./cli/Cli.ts").then(({ main }) => {
+      loaded()
+      main(args)
+    })
+  })
 }

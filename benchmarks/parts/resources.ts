@@ -1,17 +1,21 @@
 /**
  * What a job uses: CPU while it waits, memory for more rows and more subtasks.
  */
+import type { Task } from "../contenders/contender.ts"
 import { samplesOf } from "../contenders/contender.ts"
+import { onFile } from "../contenders/own.ts"
 import { newJob } from "../jobs.ts"
+import type { Finished } from "../measure.ts"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark } from "../model.ts"
 import type { IdleConfig } from "../processes/idle.ts"
 import type { OwnConfig } from "../processes/own.ts"
 import { program } from "../programs.ts"
+import type { Workload } from "../rows.ts"
 import { workloads } from "../rows.ts"
 import { verify } from "../verify.ts"
 
-const workload = workloads[0]!
+const [unique, shared] = [workloads[0]!, workloads[1]!]
 
 const idle = (name: string, interval: string): Benchmark => ({
   name,
@@ -23,24 +27,52 @@ const idle = (name: string, interval: string): Benchmark => ({
   run: async (context) => {
     const config: IdleConfig = {
       ...newJob(context),
-      table: await context.server().emptyTable(workload),
-      workload,
+      table: await context.server().emptyTable(unique),
+      workload: unique,
       rows: 1000,
       interval,
       seconds: context.rows < 50_000 ? 3 : 20
     }
     const finished = await runNode(program("idle"), config, { profiles: context.profiles })
-    await verify(context.server().client, config.table, workload, { count: config.rows, isOrdered: true })
+    await verify(context.server().client, config.table, unique, { count: config.rows, isOrdered: true })
     return { values: { percent: numberOf(finished, "percent") } }
   }
 })
+
+type Writer = (task: Task) => Promise<{ readonly finished: Finished; readonly seconds: number }>
+
+/** A job in a program of ours: what a user of the library has, with these flags of Node. */
+const library =
+  (parallelism: number, flags: ReadonlyArray<string> = []): Writer => async ({ context, rows, table, workload }) => {
+    const config: OwnConfig = {
+      ...newJob(context),
+      table,
+      workload,
+      rows,
+      parallelism,
+      interval: "1 second",
+      rate: null,
+      failAt: null
+    }
+    const finished = await runNode(program("own"), config, {
+      profiles: context.profiles,
+      flags,
+      timeoutSeconds: 4 * 3600
+    })
+    return { finished, seconds: numberOf(finished, "seconds") }
+  }
+
+/** What docs/performance.md tells users of the library whose memory is dear. */
+const smallHeap = ["--max-semi-space-size=8", "--heap-growing-percent=60"]
 
 const memory = (
   name: string,
   title: string,
   times: number,
-  parallelism: number,
-  { flags = [], ...options }: Partial<Benchmark> & { readonly flags?: ReadonlyArray<string> } = {}
+  write: Writer,
+  { isOrdered = true, workload = unique, ...options }:
+    & Partial<Benchmark>
+    & { readonly isOrdered?: boolean; readonly workload?: Workload } = {}
 ): Benchmark => ({
   name,
   group: "resources",
@@ -56,25 +88,12 @@ const memory = (
   run: async (context) => {
     const server = context.server()
     const rows = context.rows * times
-    const config: OwnConfig = {
-      ...newJob(context),
-      table: await server.emptyTable(workload),
-      workload,
-      rows,
-      parallelism,
-      interval: "1 second",
-      rate: null,
-      failAt: null
-    }
-    const finished = await runNode(program("own"), config, {
-      profiles: context.profiles,
-      flags,
-      timeoutSeconds: 4 * 3600
-    })
-    await verify(server.client, config.table, workload, { count: rows, isOrdered: parallelism === 1 })
+    const table = await server.emptyTable(workload)
+    const { finished, seconds } = await write({ context, rows, table, workload })
+    await verify(server.client, table, workload, { count: rows, isOrdered })
     if (finished.peakRssMiB === null) throw new Error("the peak of resident memory can't be read here: it needs /proc")
     return {
-      values: { rows, peakRssMiB: finished.peakRssMiB, rowsPerSecond: rows / numberOf(finished, "seconds") },
+      values: { rows, peakRssMiB: finished.peakRssMiB, rowsPerSecond: rows / seconds },
       samples: samplesOf(finished)
     }
   }
@@ -83,14 +102,22 @@ const memory = (
 export const benchmarks: ReadonlyArray<Benchmark> = [
   idle("idle-1s", "1 second"),
   idle("idle-10s", "10 seconds"),
-  memory("memory-x1", "memory, the rows of the end to end runs", 1, 1),
-  memory("memory-x10", "memory, ten times as many", 10, 1, { roundsMax: 2 }),
-  // What V8 keeps for young objects grows to 128 MiB, however few of them live: most of the memory of a long run is that.
-  memory("memory-x10-small", "memory, ten times as many, --max-semi-space-size=16", 10, 1, {
-    flags: ["--max-semi-space-size=16"],
-    roundsMax: 2
+  memory("memory-command-x1", "memory of load, the rows of the end to end runs", 1, onFile.write),
+  memory("memory-command-x20", "memory of load, twenty times as many", 20, onFile.write, { roundsMax: 2 }),
+  memory("memory-command-x100", "memory of load, a hundred times as many, 100 rows a partition", 100, onFile.write, {
+    workload: shared,
+    isLarge: true,
+    roundsMax: 1
   }),
-  memory("memory-x100", "memory, a hundred times as many", 100, 1, { isLarge: true, roundsMax: 1 }),
-  memory("memory-p16", "memory, parallelism 16", 1, 16),
-  memory("memory-p64", "memory, parallelism 64", 1, 64)
+  memory("memory-x1", "memory of a program, the rows of the end to end runs", 1, library(1)),
+  memory("memory-x20", "memory of a program, twenty times as many", 20, library(1), { roundsMax: 2 }),
+  memory(
+    "memory-x20-small",
+    `memory of a program, twenty times as many, ${smallHeap.join(" ")}`,
+    20,
+    library(1, smallHeap),
+    { roundsMax: 2 }
+  ),
+  memory("memory-p16", "memory of a program, parallelism 16", 1, library(16), { isOrdered: false }),
+  memory("memory-p64", "memory of a program, parallelism 64", 1, library(64), { isOrdered: false })
 ]

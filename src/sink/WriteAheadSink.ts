@@ -24,6 +24,7 @@ import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
 import type { Element, Located } from "../checkpoint/Element.ts"
+import { FrameBuffers } from "../state/FrameBuffers.ts"
 import { FrameWriter } from "../state/RowFrame.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
@@ -205,7 +206,8 @@ export const encodeChunk = <A>(
   sink: OpenSink<A>,
   parallelism: number
 ): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
-  const writers = Array.from({ length: parallelism }, () => new FrameWriter())
+  const buffers = new FrameBuffers()
+  const writers = Array.from({ length: parallelism }, () => new FrameWriter(buffers))
   const scratch = new WireBuffer(1024)
   const { locate, routes, setAside, statementOf, statements, timestampOf, write } = sink
   const { params, partitionKeys } = statements[0]!

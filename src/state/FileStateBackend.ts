@@ -49,6 +49,26 @@ export interface FileStateBackendOptions {
   readonly takeOver?: boolean | undefined
 }
 
+/** A long block is written as it is; short ones that follow each other are copied into one write. */
+const joinSmall = (blocks: ReadonlyArray<Buffer>, smallBelow: number): Array<Buffer> => {
+  const writes: Array<Buffer> = []
+  let small: Array<Buffer> = []
+  const join = () => {
+    if (small.length > 0) writes.push(small.length === 1 ? small[0]! : Buffer.concat(small))
+    small = []
+  }
+  for (const block of blocks) {
+    if (block.length < smallBelow) {
+      small.push(block)
+    } else {
+      join()
+      writes.push(block)
+    }
+  }
+  join()
+  return writes
+}
+
 const epochOf = (name: string): number => Number(/^e(\d+)-/.exec(name)?.[1] ?? 0)
 
 /**
@@ -82,8 +102,9 @@ export const make = Effect.fnUntraced(function*(
     const path = `${segments}/${name}`
     const scope = yield* Scope.fork(yield* Effect.scope)
     const file = yield* ioError("create", path)(Scope.provide(fs.open(path, { flag: "wx" }), scope))
-    let buffered: Array<Uint8Array> = [WalFormat.encodeJson("segment", header)]
+    let buffered: Array<Buffer> = [WalFormat.encodeJson("segment", header)]
     let bufferedBytes = buffered[0]!.length
+    let releases: Array<() => void> = []
     let written = 0
     let rows = 0
     let crc = 0
@@ -112,11 +133,16 @@ export const make = Effect.fnUntraced(function*(
       )
     const flush = Effect.suspend(() => {
       if (bufferedBytes === 0) return Effect.void
-      const bytes = buffered.length === 1 ? buffered[0]! : Buffer.concat(buffered, bufferedBytes)
+      const writes = joinSmall(buffered, writeBufferBytes / 2)
+      const done = releases
       buffered = []
+      releases = []
       written += bufferedBytes
       bufferedBytes = 0
-      return ioError("write", path)(file.writeAll(bytes))
+      return Effect.forEach(writes, (bytes) => ioError("write", path)(file.writeAll(bytes)), { discard: true }).pipe(
+        // Only now: a write that failed or was interrupted may still be reading from them.
+        Effect.andThen(Effect.sync(() => done.forEach((release) => release())))
+      )
     })
 
     return {
@@ -130,6 +156,7 @@ export const make = Effect.fnUntraced(function*(
           rows += encoded.rows
           buffered.push(block.block)
           bufferedBytes += block.block.length
+          if (encoded.release !== undefined) releases.push(encoded.release)
           return bufferedBytes < writeBufferBytes ? Effect.void : flush
         })),
       seal: (checkpointId) =>

@@ -17,6 +17,7 @@
  */
 import { WireBuffer } from "../wire/WireBuffer.ts"
 import { readInt64, valuesOf, writeInt64 } from "../wire/WireValues.ts"
+import { FrameBuffers } from "./FrameBuffers.ts"
 
 /**
  * Bytes before the first value.
@@ -86,6 +87,11 @@ export interface EncodedRows {
   /** The same with `headroomBytes` before it, for whoever puts a header there; what is in them is nobody's. */
   readonly withHeadroom: Buffer
   readonly rows: number
+  /**
+   * Gives the bytes back to be written over, by a backend that has written or copied them and will not look at them again.
+   * Without the call they are the garbage collector's.
+   */
+  readonly release?: (() => void) | undefined
 }
 
 /**
@@ -108,20 +114,21 @@ export const fromFrames = (frames: Buffer, rows: number): EncodedRows => {
   return { bytes: withHeadroom.subarray(headroomBytes), withHeadroom, rows }
 }
 
-const initialBytes = 64 * 1024
-
 /**
- * A growing buffer of frames. Plain code for plain loops: nothing here is an Effect.
+ * A growing buffer of frames. Plain code for plain loops: nothing here is an Effect. Writers may share their spare buffers.
  *
  * @category models
  * @since 0.1.0
  */
 export class FrameWriter {
+  private readonly buffers: FrameBuffers
   /** Where the values of the frame that was begun are written to. */
-  private out = new WireBuffer(initialBytes)
+  private readonly out: WireBuffer
   private count = 0
 
-  constructor() {
+  constructor(buffers: FrameBuffers = new FrameBuffers()) {
+    this.buffers = buffers
+    this.out = new WireBuffer(buffers.take())
     this.out.length = headroomBytes
   }
 
@@ -186,9 +193,10 @@ export class FrameWriter {
     const taken = {
       bytes: bytes.subarray(headroomBytes, length),
       withHeadroom: bytes.subarray(0, length),
-      rows: this.count
+      rows: this.count,
+      release: this.buffers.lend(bytes)
     }
-    this.out = new WireBuffer(Math.max(initialBytes, length + (length >> 3)))
+    this.out.bytes = this.buffers.take()
     this.out.length = headroomBytes
     this.count = 0
     return taken

@@ -13,8 +13,9 @@ export class WireBuffer {
   /** Bytes written. */
   length: number
 
-  constructor(initialBytes: number) {
-    this.bytes = Buffer.allocUnsafeSlow(initialBytes)
+  /** Begins in `initial`, or in a new buffer of so many bytes. */
+  constructor(initial: Buffer | number) {
+    this.bytes = typeof initial === "number" ? Buffer.allocUnsafeSlow(initial) : initial
     this.length = 0
   }
 

@@ -19,6 +19,7 @@ export interface Ended {
 }
 
 export interface Child {
+  readonly pid: number
   readonly ended: Promise<Ended>
   readonly kill: (signal: NodeJS.Signals) => void
   /** What it has printed on stderr so far. */
@@ -29,6 +30,8 @@ export interface RunOptions {
   /** Over the test's own environment, of which only what the command does not read is passed on. */
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
+  /** Node's own. */
+  readonly nodeFlags?: ReadonlyArray<string>
   /** Files can't grow beyond this many blocks of 512 bytes. */
   readonly fileBlocksMax?: number
   /** Nobody reads its stdout, as behind `| head` once it has its lines. */
@@ -77,7 +80,7 @@ const release = () => {
 
 export const start = async (args: ReadonlyArray<string>, options: RunOptions = {}): Promise<Child> => {
   await take()
-  const command = [process.execPath, bin, ...args]
+  const command = [process.execPath, ...options.nodeFlags ?? [], bin, ...args]
   const [file, ...rest] = options.fileBlocksMax === undefined
     ? command
     : ["/bin/sh", "-c", `ulimit -f ${options.fileBlocksMax}; exec "$@"`, "sh", ...command]
@@ -104,7 +107,7 @@ export const start = async (args: ReadonlyArray<string>, options: RunOptions = {
       resolve({ code, signal, stdout, stderr })
     })
   })
-  return { ended, kill: (signal) => child.kill(signal), stderr: () => stderr }
+  return { pid: child.pid!, ended, kill: (signal) => child.kill(signal), stderr: () => stderr }
 }
 
 export const run = async (args: ReadonlyArray<string>, options?: RunOptions): Promise<Ended> =>
@@ -155,7 +158,8 @@ export const openFixture = async (keyspace: string) => {
   }
   const close = async () => {
     for (const child of children) child.kill("SIGKILL")
-    await client.execute(`DROP KEYSPACE IF EXISTS ${keyspace}`)
+    // The server flushes what is in it first.
+    await client.execute(`DROP KEYSPACE IF EXISTS ${keyspace}`, [], { readTimeout: 120_000 })
     await client.shutdown()
     Fs.rmSync(directory, { recursive: true, force: true })
   }

@@ -79,6 +79,7 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "no-back-pressure": "there is no back-pressure, as there are no bytes; WriteAheadSink.test",
   "limit-falls-to-zero": "a request is answered or not, and nobody waits for another's; AdaptiveLimit.test",
   "burst-above-limit": "a request is answered or not, and nobody waits for another's; RequestGate.test",
+  "buffer-back-too-early": "rows have no bytes here; FileStateBackend.test",
   "outdated-state-trusted": "nobody goes back to a machine that was left; test/job/outdatedState",
   "outdated-state-is-done": "nobody goes back to a machine that was left; test/job/outdatedState",
   "statement-index": "a row has one statement here; statements.test",

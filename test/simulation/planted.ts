@@ -648,6 +648,16 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit("sink/RequestGate.ts", "underWay === 0 || free * 4 >= max ? Math.max(0, free) : 0", "0")
   ),
 
+  bug(
+    "buffer-back-too-early",
+    "The buffer of logged rows is written over by the next ones before it is on the disk.",
+    edit(
+      backend,
+      "          if (encoded.release !== undefined) releases.push(encoded.release)\n",
+      "          encoded.release?.()\n"
+    )
+  ),
+
   // --- savepoints
 
   bug(

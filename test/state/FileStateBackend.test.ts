@@ -191,6 +191,67 @@ describe("FileStateBackend", () => {
       })
     ))
 
+  it.live("what rows were encoded into is given back when they are written, never while a write may read it", () =>
+    inDirectory((directory, fs) =>
+      Effect.gen(function*() {
+        let isFull = false
+        const failing = FileSystem.make({
+          ...fs,
+          open: (path, options) =>
+            Effect.map(fs.open(path, options), (file) =>
+              Object.create(file, {
+                writeAll: {
+                  value: (bytes: Uint8Array) => isFull ? Effect.fail(noSpace) : file.writeAll(bytes)
+                }
+              }))
+        })
+        const noSpace = yield* Effect.flip(fs.readFile(`${directory}/missing`))
+        const backend = yield* Effect.provideService(
+          open(directory, { writeBufferBytes: 1000 }),
+          FileSystem.FileSystem,
+          failing
+        )
+        const writer = yield* backend.createSegment(header(0))
+        const released: Array<string> = []
+        const append = (name: string, bytes: number) => {
+          const block = { ...rows(1, 0, bytes), release: () => void released.push(name) }
+          return writer.append(block, RowFrame.stamp(block, 1), 1)
+        }
+        yield* append("small", 20)
+        assert.deepStrictEqual(released, [])
+        yield* append("large", 2000)
+        assert.deepStrictEqual(released, ["small", "large"])
+        yield* append("last", 20)
+        isFull = true
+        yield* Effect.flip(writer.seal(1))
+        assert.deepStrictEqual(released, ["small", "large"])
+      })
+    ))
+
+  it.live("a buffer that came back is used again, and what is in the log stays as it was", () =>
+    inDirectory(Effect.fnUntraced(function*(directory) {
+      const backend = yield* open(directory, { writeBufferBytes: 1000 })
+      const frames = new RowFrame.FrameWriter()
+      const segment = yield* backend.createSegment(header(0))
+      const buffers = new Set<ArrayBufferLike>()
+      const count = 200
+      for (let place = 0; place < count; place++) {
+        // Some are gathered, some written at once, some too long for the buffer.
+        frames.add(place, 0, [Buffer.alloc(place % 50 === 49 ? 1_000_000 : place * 7, place)])
+        const block = frames.take()
+        buffers.add(block.bytes.buffer)
+        RowFrame.stamp(block, 1 + place)
+        yield* segment.append(block, 1 + place, 1 + place)
+      }
+      const read = yield* readAll(backend, yield* segment.seal(1))
+      assert.strictEqual(read.length, count)
+      for (const { place, values: [value] } of read) {
+        const expected = Buffer.alloc(place % 50 === 49 ? 1_000_000 : place * 7, place)
+        assert.isTrue(value?.equals(expected), `row ${place}`)
+      }
+      assert.isBelow(buffers.size, 30)
+    })))
+
   it.live("a directory belongs to one job, and says whose it is", () =>
     inDirectory(Effect.fnUntraced(function*(directory) {
       yield* Effect.scoped(open(directory))

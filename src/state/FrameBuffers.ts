@@ -1,0 +1,40 @@
+/**
+ * Buffers that rows are encoded into, used again once their bytes are written.
+ *
+ * A buffer for each block would be garbage a millisecond later, but V8 lets tens of MiB of such buffers gather before it
+ * looks for them: they are outside of its heap.
+ *
+ * @since 0.1.0
+ */
+
+/** Where a buffer begins; it doubles while a block does not fit. */
+const initialBytes = 64 * 1024
+/** A buffer that one very long row has made longer is not kept. */
+const spareBytesMax = 512 * 1024
+/** As many as a chunk is encoded into, and a few that wait to be written. */
+const sparesMax = 8
+
+/**
+ * The spare buffers of one sink; at most 4 MiB of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class FrameBuffers {
+  private readonly spares: Array<Buffer> = []
+
+  /** One that nobody else uses; what is in it is left from before. */
+  take(): Buffer {
+    return this.spares.pop() ?? Buffer.allocUnsafeSlow(initialBytes)
+  }
+
+  /** How a buffer comes back. Only the first call counts, and there need not be one. */
+  lend(buffer: Buffer): () => void {
+    let isLent = true
+    return () => {
+      if (!isLent) return
+      isLent = false
+      if (buffer.length <= spareBytesMax && this.spares.length < sparesMax) this.spares.push(buffer)
+    }
+  }
+}
