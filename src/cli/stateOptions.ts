@@ -6,6 +6,7 @@
 import * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
 import * as Flag from "./flag.ts"
+import * as Kinds from "./optionKinds.ts"
 import * as Options from "./options.ts"
 
 /** What says whose state. The directory itself tells the job, so its name is only needed to find the directory. */
@@ -15,7 +16,7 @@ const job = {
     Flag.text("directory"),
     "The state directory (default: .effect-cassandra/<job>-<uid>)"
   ),
-  job: Flag.optional("job", Options.jobIds, "Name of the job (default: the directory tells it)"),
+  job: Flag.optional("job", Kinds.jobIds, "Name of the job (default: the directory tells it)"),
   uid: Flag.optional("uid", Flag.text("name"), "Name of the sink in the job (default: the directory tells it)")
 } satisfies Command.Command.Config
 
@@ -28,7 +29,7 @@ const ledger = {
   ...Options.tls,
   checkpointKeyspace: Flag.withDefault(
     "checkpoint-keyspace",
-    Options.keyspaces,
+    Kinds.keyspaces,
     "flink_auxiliary",
     "Keyspace of the ledger"
   ),
