@@ -28,6 +28,12 @@ export class Lineages {
     return made
   }
 
+  /** Nothing was there: what an earlier process began there, and sent nothing of, comes after what others have begun since. */
+  private anew(machine: Machine): number {
+    if (this.oracle.isUnused(this.base(machine))) this.bases.set(machine, this.oracle.newLineage())
+    return this.base(machine)
+  }
+
   of(process: Process): number {
     const epoch = this.written.get(process) ?? this.read.get(process)
     return epoch === undefined ? this.base(process.machine) : this.ofEpoch(process.machine, epoch)
@@ -56,11 +62,8 @@ export class Lineages {
       if (epoch === null) return
       const read = this.read.get(process)
       if (this.byEpoch.get(process.machine)?.get(epoch) === undefined) {
-        this.set(
-          process.machine,
-          epoch,
-          read === undefined ? this.base(process.machine) : this.ofEpoch(process.machine, read)
-        )
+        const lineage = read === undefined ? this.anew(process.machine) : this.ofEpoch(process.machine, read)
+        this.set(process.machine, epoch, lineage)
       }
       this.written.set(process, epoch)
     }

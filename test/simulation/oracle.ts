@@ -138,6 +138,11 @@ export class Oracle {
     return this.lineageCount++
   }
 
+  /** Whether nothing was sent of a lineage that began with nothing, and is not the last to begin. */
+  isUnused(lineage: number): boolean {
+    return !this.lineages.has(lineage) && !this.parents.has(lineage) && lineage < this.lineageCount - 1
+  }
+
   /** These records may be missing, as somebody was told. */
   mayMiss(lineage: number, records: Iterable<number>): void {
     const missing = this.missing.get(lineage) ?? new Set()
