@@ -97,8 +97,8 @@ export const check = Command.make(
   Command.withShortDescription("Check all that a load needs, and load nothing"),
   Command.withDescription(
     `Check all that a load needs, and load nothing: configuration, input, room on the disk, state directory, cluster and
-  data centre, clock, statement against the table, permissions of the user, replication of the data and of the ledger. Write it in place of load,
-  with the same flags; load makes the same checks at its start.
+  data centre, clock, statement against the table, permissions of the user, replication of the data and of the ledger.
+  Write it in place of load, with the same flags; load makes the same checks at its start.
 
   One line a check on stdout: ok, warn, fail or skip; with --json all of them as one line of JSON. The exit code is 0 if
   none failed, otherwise the one that load would end with.`
