@@ -41,7 +41,7 @@ export interface FileStateBackendOptions {
   readonly uid: string
   /** Completed checkpoints that are kept, the newest included. Default 1. */
   readonly retainedCheckpoints?: number | undefined
-  /** Bytes gathered before a write to the open segment. Default 256 KiB. */
+  /** Bytes gathered before a write to the open segment; a block of half as many is written by itself. Default 256 KiB. */
   readonly writeBufferBytes?: number | undefined
   /** Bytes of a read of a sealed segment; as many are read ahead. Default 1 MiB. */
   readonly readBufferBytes?: number | undefined

@@ -25,7 +25,10 @@ import type { SegmentHeader } from "./WalFormat.ts"
  * @since 0.1.0
  */
 export interface SegmentWriter {
-  /** Rows with their timestamps already stamped, and the first and last of these. */
+  /**
+   * Rows with their timestamps already stamped, and the first and last of these. Who keeps the bytes does not call
+   * `encoded.release`; who has written or copied them may.
+   */
   readonly append: (
     encoded: EncodedRows,
     firstTimestamp: number,
