@@ -73,7 +73,7 @@ const awaitRest = async (pid: number | null): Promise<void> => {
   }
 }
 
-/** Single inserts and batches until the server's code is compiled: the first run after a start goes at a third of the speed. */
+/** Single inserts, and batches, until the server's code is compiled: the first run after a start goes at a third of the speed. */
 const warmUp = async (client: Client, table: string, workload: Workload, rows: number): Promise<void> => {
   const query = insertInto(table, workload.shape)
   const rowAt = makeRowAt(workload)
@@ -92,8 +92,10 @@ const warmUp = async (client: Client, table: string, workload: Workload, rows: n
       }
     }))
   await rounds(128, 1, ([row]) => client.execute(query, row!, { prepare: true }))
+  // As the sink has it, a timestamp for each row.
+  const stamped = `${query} USING TIMESTAMP ?`
   await rounds(32, 10, (some) => {
-    const queries = some.map((row) => ({ query, params: row }))
+    const queries = some.map((row, i) => ({ query: stamped, params: [...row, BigInt(Date.now() * 1000 + i)] }))
     return client.batch(queries, { prepare: true, logged: false })
   })
 }

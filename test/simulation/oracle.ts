@@ -168,6 +168,12 @@ export class Oracle {
     }
   }
 
+  /** Somebody was told that it is done, under an epoch: whoever held the job before is stopped by that. */
+  isClaimed(jobId: string, epoch: number): void {
+    const known = this.ledgerOf(jobId).get(epochRow) ?? 0n
+    if (known < BigInt(epoch)) this.violate(`it was done under epoch ${epoch}, and the ledger of ${jobId} has ${known}`)
+  }
+
   private settle(jobId: string): void {
     const ledger = this.ledgerOf(jobId)
     for (const naming of this.namings) {

@@ -591,16 +591,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
   bug(
-    "commit-before-claim",
-    "What is decided on by hand is read before the job is claimed: what its process completes in between is missed.",
-    edit(
-      manualCommit,
-      "  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(null)\n",
-      "  const manifest = yield* backend.latestCheckpoint\n" +
-        "  const { claim: { epoch, ledger } } = yield* Recovery.claim(null)\n"
-    )
-  ),
-  bug(
     "commit-forgets-the-rest",
     "A checkpoint that is decided on by hand takes all that is pending out of the manifest.",
     edit(

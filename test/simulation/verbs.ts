@@ -233,6 +233,7 @@ export class Verbs {
         Effect.provideService(CheckpointCommitter, committer)
       )
       this.begun = null
+      this.oracle.isClaimed(names.jobId, claim.epoch)
     }
     // From now on nobody finds anything damaged, but whoever was superseded by that.
     if (!process.isSuperseded) process.machine.isDamaged = false
