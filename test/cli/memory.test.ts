@@ -48,12 +48,12 @@ describe.skipIf(process.platform !== "linux")("memory", () => {
   })
   afterAll(() => fixture.close())
 
-  it("128 MiB are logged while Cassandra does not answer, and replayed by the next process, in 230 MiB", async () => {
-    const rows = 8 * 1024
+  it("384 MiB are logged while Cassandra does not answer, and replayed by the next process, in 230 MiB", async () => {
+    const rows = 24 * 1024
     const file = fixture.path("wide.ndjson")
     writeLines(file, rows, (id) => `{"id":${id},"v":"${String(id).padEnd(16 * 1024, "x")}"}`)
     const query = `INSERT INTO ${fixture.keyspace}.wide (id, v) VALUES (?, ?)`
-    // One segment, sealed at the end of the input.
+    // Segments double from 256 KiB on: the last one has half of it all.
     const load = fixture.load(
       "wide",
       file,
@@ -66,19 +66,25 @@ describe.skipIf(process.platform !== "linux")("memory", () => {
     )
     const door = await holdAfter(mebibyte, server.contactPoints)
     const logging = await start(load, { env: door.env })
-    const pending = await until(logging, "all is logged", () => newestManifest(fixture.path("state-wide"))?.pending[0])
+    const pending = await until(logging, "all is logged", () => {
+      const manifest = newestManifest(fixture.path("state-wide"))
+      return manifest?.finished === true ? manifest.pending : undefined
+    })
     await until(logging, "Cassandra does not answer", door.isHeld)
     const peakOfLogging = peakOf(logging)
     logging.kill("SIGKILL")
     await logging.ended
     door.close()
-    const segment = Fs.statSync(`${fixture.path("state-wide")}/segments/${pending.name}`)
-    assert.isAbove(segment.size, 128 * mebibyte)
+    const sizes = pending.map(({ name }) => Fs.statSync(`${fixture.path("state-wide")}/segments/${name}`).size)
+    assert.isAbove(sizes.reduce((sum, size) => sum + size, 0), 370 * mebibyte)
+    assert.isAbove(Math.max(...sizes), 100 * mebibyte)
 
     const { ended, peak } = await watch(await start(load))
     assert.strictEqual(ended.code, 0, ended.stderr)
     const { committed, replayedCheckpoints } = JSON.parse(ended.stdout)
-    assert.deepStrictEqual([committed, replayedCheckpoints], [rows, 1])
+    // A first MiB of it was sent before.
+    assert.isAbove(committed, rows - 200)
+    assert.strictEqual(replayedCheckpoints, pending.length)
     // 150 and 175 are usual.
     assert.isBelow(peakOfLogging, 230)
     assert.isBelow(peak, 230)
