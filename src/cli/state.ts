@@ -9,8 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
-import * as ManualRepair from "../sink/ManualRepair.ts"
-import * as Recovery from "../sink/Recovery.ts"
+import * as CurrentState from "../sink/CurrentState.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateUnusable } from "../state/WalError.ts"
@@ -117,16 +116,10 @@ export const readLedger = (
  * @category constructors
  * @since 0.1.0
  */
-export const current = Effect.fnUntraced(function*(
-  session: CassandraSession.Session,
-  options: JobOptions & LedgerOptions
-) {
-  const ledger = yield* readLedger(session, yield* changeable(options), options)
-  // Again: what the ledger knows as published has its manifest by now.
-  const state = yield* changeable(options)
-  yield* Recovery.mustBeNewest(state.directory, ManualRepair.newestOf(state), ledger)
-  return { ledger, state }
-})
+export const current = (session: CassandraSession.Session, options: JobOptions & LedgerOptions) => {
+  const look = changeable(options)
+  return CurrentState.find(Effect.flatMap(look, (state) => readLedger(session, state, options)), look)
+}
 
 /**
  * @category formatting

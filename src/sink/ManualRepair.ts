@@ -9,7 +9,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Result from "effect/Result"
 import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
@@ -20,6 +19,7 @@ import type { StateDirectory } from "../state/StateDirectory.ts"
 import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import type { StateIoError, StateUnusable, WalError } from "../state/WalError.ts"
+import * as CurrentState from "./CurrentState.ts"
 import * as Recovery from "./Recovery.ts"
 
 /**
@@ -33,19 +33,6 @@ export interface Claimed {
   /** As it was found when the claim stood. */
   readonly state: StateDirectory
   readonly plan: Plan
-}
-
-/**
- * The newest checkpoint of a state, for `Recovery.mustBeNewest`: it may be one that can't be read, but its name can.
- *
- * @category getters
- * @since 0.1.0
- */
-export const newestOf = ({ checkpoints, jobId, uid }: StateDirectory): Recovery.NewestCheckpoint | null => {
-  const newest = checkpoints[0]
-  if (newest === undefined) return null
-  const { checkpointId, epoch, manifest } = newest
-  return { jobId, uid, epoch, checkpointId, records: Result.isSuccess(manifest) ? manifest.success.records : null }
 }
 
 /**
@@ -68,14 +55,18 @@ export const claim = Effect.fnUntraced(function*<E, R>(
 > {
   const committer = yield* CheckpointCommitter
   const { describe } = committer
-  const publishedEpoch = yield* Effect.retry(committer.publishedEpoch, Recovery.claimRetry)
-  const before = yield* look
-  const newest = newestOf(before)
-  yield* Recovery.mustBeNewest(before.directory, newest, { describe, publishedEpoch })
-  const claimed = yield* Effect.retry(committer.claimEpoch(null, newest?.epoch ?? 0), Recovery.claimRetry)
-  const state = yield* look
-  yield* Recovery.mustBeNewest(state.directory, newestOf(state), { describe, publishedEpoch: claimed.publishedEpoch })
-  return { claim: claimed, state, plan: yield* StateRepair.plan(state, claimed.ledger) }
+  const publishedEpoch = Effect.retry(committer.publishedEpoch, Recovery.claimRetry)
+  const before = yield* CurrentState.find(
+    Effect.map(publishedEpoch, (publishedEpoch) => ({ describe, publishedEpoch })),
+    look
+  )
+  const above = before.state.checkpoints[0]?.epoch ?? 0
+  const claimEpoch = Effect.retry(committer.claimEpoch(null, above), Recovery.claimRetry)
+  const { ledger: claim, state } = yield* CurrentState.find(
+    Effect.map(claimEpoch, (claim) => ({ describe, ...claim })),
+    look
+  )
+  return { claim, state, plan: yield* StateRepair.plan(state, claim.ledger) }
 })
 
 /** Moves a file out of the way of every start, durably. */

@@ -89,7 +89,6 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "repair-drops-a-block": "nothing is done by hand here; the simulation, test/cli/repair",
   "repair-moves-first": "nothing is done by hand here; the simulation, ManualRepair.test",
   "repair-tells-less": "nothing is done by hand here; the simulation, test/cli/repair",
-  "repair-to-a-stranger": "nothing is done by hand here; the simulation",
   "skip-too-many": "nothing is done by hand here; the simulation, test/cli/commit",
   "commit-claims-anew": "nothing is done by hand here; the simulation, test/cli/commit",
   "commit-forgets-the-rest": "nothing is done by hand here; the simulation, test/cli/commit",

@@ -500,14 +500,15 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A repair takes the next epoch without claiming it: whoever still runs is not stopped, and completes what counts.",
     edit(
       manualRepair,
-      "yield* Effect.retry(committer.claimEpoch(null, newest?.epoch ?? 0), Recovery.claimRetry)",
-      "{ epoch: (newest?.epoch ?? 0) + 1, publishedCheckpointId: 0, publishedEpoch: 0, maxTimestamp: 0, " +
-        "ledger: new Map<number, number>() }\n" +
-        "  for (const { manifest } of before.checkpoints) {\n" +
-        "    for (const { checkpointId, subtask } of Result.isSuccess(manifest) ? manifest.success.pending : []) {\n" +
-        "      const isIn = yield* committer.isCheckpointCommitted(subtask, checkpointId)\n" +
-        "      if (isIn) claimed.ledger.set(subtask, Math.max(checkpointId, claimed.ledger.get(subtask) ?? 0))\n" +
-        "    }\n  }"
+      "const claimEpoch = Effect.retry(committer.claimEpoch(null, above), Recovery.claimRetry)\n",
+      "const claimEpoch = Effect.gen(function*() {\n" +
+        "    const ledger = new Map<number, number>()\n" +
+        "    for (const { manifest } of before.state.checkpoints) {\n" +
+        "      for (const { checkpointId, subtask } of manifest._tag === \"Success\" ? manifest.success.pending : []) {\n" +
+        "        const isIn = yield* committer.isCheckpointCommitted(subtask, checkpointId)\n" +
+        "        if (isIn) ledger.set(subtask, Math.max(checkpointId, ledger.get(subtask) ?? 0))\n" +
+        "      }\n    }\n" +
+        "    return { epoch: above + 1, publishedCheckpointId: 0, publishedEpoch: 0, maxTimestamp: 0, ledger }\n  })\n"
     ),
     edit(
       manualRepair,
@@ -519,13 +520,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "repair-of-an-outdated-state",
     "A state that was left behind is repaired, and taken for the newest by that.",
     edit(
-      manualRepair,
-      "  yield* Recovery.mustBeNewest(before.directory, newest, { describe, publishedEpoch })\n",
-      ""
-    ),
-    edit(
-      manualRepair,
-      "  yield* Recovery.mustBeNewest(state.directory, newestOf(state), { describe, publishedEpoch: claimed.publishedEpoch })\n",
+      "sink/CurrentState.ts",
+      "  yield* Recovery.mustBeNewest(state.directory, newestOf(state), known)\n",
       ""
     )
   ),
@@ -561,15 +557,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       "state/StateRepair.ts",
       "upTo: scan.isEndWhole ? scan.lastOfAll!.place : null",
       "upTo: scan.lastOfAll?.place ?? 0"
-    )
-  ),
-  bug(
-    "repair-to-a-stranger",
-    "A repair goes back to what a superseded process has completed beside its successor.",
-    edit(
-      "state/StateRepair.ts",
-      "  if (older.checkpointId !== newer.checkpointId) return false\n",
-      "  if (older.checkpointId !== newer.checkpointId) return true\n"
     )
   ),
   bug(

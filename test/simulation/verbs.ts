@@ -9,9 +9,9 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
 import type { SegmentHandle } from "../../src/checkpoint/Manifest.ts"
+import * as CurrentState from "../../src/sink/CurrentState.ts"
 import * as ManualCommit from "../../src/sink/ManualCommit.ts"
 import * as ManualRepair from "../../src/sink/ManualRepair.ts"
-import * as Recovery from "../../src/sink/Recovery.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import * as RowFrame from "../../src/state/RowFrame.ts"
 import { StateBackend } from "../../src/state/StateBackend.ts"
@@ -105,13 +105,10 @@ export class Verbs {
   )
 
   /** As the command does it, before anybody is fenced. */
-  private readonly current = Effect.fnUntraced(function*(this: Verbs) {
-    yield* this.look
-    const ledger = yield* CassandraCommitter.readLedger(yield* CassandraSession, names)
-    const state = yield* this.look
-    yield* Recovery.mustBeNewest(state.directory, ManualRepair.newestOf(state), ledger)
-    return { ledger, state }
-  }).bind(this)
+  private current() {
+    const ledger = Effect.flatMap(CassandraSession, (session) => CassandraCommitter.readLedger(session, names))
+    return CurrentState.find(Effect.andThen(this.look, ledger), this.look)
+  }
 
   // --- commit and skip
 

@@ -1,0 +1,42 @@
+/**
+ * A state that a person is about to change by hand, and that has to be the one that its job has gone on with.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { StateDirectory } from "../state/StateDirectory.ts"
+import type { StateUnusable } from "../state/WalError.ts"
+import * as Recovery from "./Recovery.ts"
+
+/** The newest checkpoint may be one that can't be read, but its name can. */
+const newestOf = ({ checkpoints, jobId, uid }: StateDirectory): Recovery.NewestCheckpoint | null => {
+  const newest = checkpoints[0]
+  if (newest === undefined) return null
+  const { checkpointId, epoch, manifest } = newest
+  return { jobId, uid, epoch, checkpointId, records: Result.isSuccess(manifest) ? manifest.success.records : null }
+}
+
+/**
+ * What `ledger` reads, and the state that `look` finds behind that. Fails with `StateUnusable` (`outdated`) if the job has
+ * gone on with another one: nothing that the ledger says is about the rows of this.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const find = Effect.fnUntraced(function*<
+  L extends { readonly describe: string; readonly publishedEpoch: number },
+  E,
+  R,
+  E2,
+  R2
+>(
+  ledger: Effect.Effect<L, E, R>,
+  look: Effect.Effect<StateDirectory, E2, R2>
+): Effect.fn.Return<{ readonly ledger: L; readonly state: StateDirectory }, E | E2 | StateUnusable, R | R2> {
+  // In this order: what the ledger knows as published has its manifest by now.
+  const known = yield* ledger
+  const state = yield* look
+  yield* Recovery.mustBeNewest(state.directory, newestOf(state), known)
+  return { ledger: known, state }
+})
