@@ -144,23 +144,27 @@ export const start = async (options: {
     const pid = server.kind === "java" ? findServerPid() : null
     const made = new Set<string>()
     let latest: string | null = null
-    const emptyTable = async (workload: Workload): Promise<string> => {
+    const cleared = async (workload: Workload): Promise<string> => {
       const table = tableName(keyspace, workload)
       if (made.has(table)) await client.execute(`TRUNCATE ${table}`)
       else await client.execute(`CREATE TABLE ${table} (${tableColumns(workload.shape)})`)
       made.add(table)
+      return table
+    }
+    const emptyTable = async (workload: Workload): Promise<string> => {
+      const table = await cleared(workload)
       if (latest !== table) {
         latest = table
         await warmUp(client, table, workload, Math.min(rowCount(workload, 20_000), options.warmUpRows))
-        await client.execute(`TRUNCATE ${table}`)
+        await cleared(workload)
       }
       await awaitRest(pid)
       return table
     }
     options.say(`Cassandra ${local!["release_version"]} at ${contactPoint} (${server.kind}); warming it up`)
     for (const workload of workloads.slice(0, 2)) {
-      await warmUp(client, await emptyTable(workload), workload, options.warmUpRows)
-      await emptyTable(workload)
+      await warmUp(client, await cleared(workload), workload, options.warmUpRows)
+      await cleared(workload)
     }
     return {
       contactPoint,

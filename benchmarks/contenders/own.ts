@@ -9,14 +9,10 @@ import { insertInto } from "../rows.ts"
 import type { Contender } from "./contender.ts"
 import { samplesOf } from "./contender.ts"
 
-const inMemory = (name: string, interval: string, parallelism: number, isCore: boolean): Contender => ({
-  name,
-  title: `effect-cassandra, checkpoint ${interval}` + (parallelism === 1 ? "" : `, parallelism ${parallelism}`),
-  tags: ["own"],
-  needs: ["server"],
-  isCore,
-  isOrdered: parallelism === 1,
-  write: async ({ context, rows, table, workload }) => {
+/** A job in a program of ours: what a user of the library has, with these flags of Node. */
+export const inProgram =
+  (interval: string, parallelism: number, flags: ReadonlyArray<string> = []): Contender["write"] =>
+  async ({ context, rows, table, workload }) => {
     const config: OwnConfig = {
       ...newJob(context),
       table,
@@ -27,7 +23,11 @@ const inMemory = (name: string, interval: string, parallelism: number, isCore: b
       rate: null,
       failAt: null
     }
-    const finished = await runNode(program("own"), config, { profiles: context.profiles, timeoutSeconds: 3600 })
+    const finished = await runNode(program("own"), config, {
+      profiles: context.profiles,
+      flags,
+      timeoutSeconds: 4 * 3600
+    })
     return {
       seconds: numberOf(finished, "seconds"),
       committed: numberOf(finished, "committed"),
@@ -35,6 +35,15 @@ const inMemory = (name: string, interval: string, parallelism: number, isCore: b
       samples: samplesOf(finished)
     }
   }
+
+const inMemory = (name: string, interval: string, parallelism: number, isCore: boolean): Contender => ({
+  name,
+  title: `effect-cassandra, checkpoint ${interval}` + (parallelism === 1 ? "" : `, parallelism ${parallelism}`),
+  tags: ["own"],
+  needs: ["server"],
+  isCore,
+  isOrdered: parallelism === 1,
+  write: inProgram(interval, parallelism)
 })
 
 /** The command, as a user runs it. */

@@ -1,15 +1,13 @@
 /**
  * What a job uses: CPU while it waits, memory for more rows and more subtasks.
  */
-import type { Task } from "../contenders/contender.ts"
+import type { Contender } from "../contenders/contender.ts"
 import { samplesOf } from "../contenders/contender.ts"
-import { onFile } from "../contenders/own.ts"
+import { inProgram, onFile } from "../contenders/own.ts"
 import { newJob } from "../jobs.ts"
-import type { Finished } from "../measure.ts"
 import { numberOf, runNode } from "../measure.ts"
 import type { Benchmark } from "../model.ts"
 import type { IdleConfig } from "../processes/idle.ts"
-import type { OwnConfig } from "../processes/own.ts"
 import { program } from "../programs.ts"
 import type { Workload } from "../rows.ts"
 import { workloads } from "../rows.ts"
@@ -39,28 +37,7 @@ const idle = (name: string, interval: string): Benchmark => ({
   }
 })
 
-type Writer = (task: Task) => Promise<{ readonly finished: Finished; readonly seconds: number }>
-
-/** A job in a program of ours: what a user of the library has, with these flags of Node. */
-const library =
-  (parallelism: number, flags: ReadonlyArray<string> = []): Writer => async ({ context, rows, table, workload }) => {
-    const config: OwnConfig = {
-      ...newJob(context),
-      table,
-      workload,
-      rows,
-      parallelism,
-      interval: "1 second",
-      rate: null,
-      failAt: null
-    }
-    const finished = await runNode(program("own"), config, {
-      profiles: context.profiles,
-      flags,
-      timeoutSeconds: 4 * 3600
-    })
-    return { finished, seconds: numberOf(finished, "seconds") }
-  }
+const library = (parallelism: number, flags?: ReadonlyArray<string>) => inProgram("1 second", parallelism, flags)
 
 /** What docs/performance.md tells users of the library whose memory is dear. */
 const smallHeap = ["--max-semi-space-size=8", "--heap-growing-percent=60"]
@@ -69,7 +46,7 @@ const memory = (
   name: string,
   title: string,
   times: number,
-  write: Writer,
+  write: Contender["write"],
   { isOrdered = true, workload = unique, ...options }:
     & Partial<Benchmark>
     & { readonly isOrdered?: boolean; readonly workload?: Workload } = {}
