@@ -62,7 +62,6 @@ export const formatTime = (seconds: number): string => {
  * Turns snapshots into lines. It remembers the last few of them, for the rate of commits.
  *
  * - `pendingBefore`: rows of earlier runs that were logged and not committed.
- * - `lettersBefore`: records that earlier runs have set aside.
  * - `rowsPerRecord`: with how many statements each record is written. Default 1.
  * - `windowMillis`: what the rate is an average over. Commits come in bursts, one a checkpoint, so it should not be
  *   shorter than their interval.
@@ -72,7 +71,6 @@ export const formatTime = (seconds: number): string => {
  */
 export const makeFormatter = (options: {
   readonly pendingBefore: number
-  readonly lettersBefore: number
   readonly rowsPerRecord?: number | undefined
   readonly windowMillis: number
 }) => {
@@ -83,6 +81,7 @@ export const makeFormatter = (options: {
   return (progress: JobProgress, now: number): string => {
     const {
       deadLetters,
+      deadLettersBefore,
       lastCheckpointId,
       pendingCheckpoints,
       position,
@@ -98,8 +97,10 @@ export const makeFormatter = (options: {
     const rate = now > oldest.at ? (rowsCommitted - oldest.committed) * 1000 / (now - oldest.at) : 0
     if (rowsRead === 0) firstPosition = position
     // What was set aside is not waited for.
-    const setAside = Math.max(0, deadLetters - options.lettersBefore)
-    const lag = Math.max(0, (rowsRead - setAside) * perRecord + options.pendingBefore - rowsCommitted)
+    const lag = Math.max(
+      0,
+      (rowsRead - (deadLetters - deadLettersBefore)) * perRecord + options.pendingBefore - rowsCommitted
+    )
 
     const parts = [
       `rows ${formatCount(rowsRead)}` +
@@ -150,7 +151,6 @@ export const display = Effect.fnUntraced(function*(options: {
   readonly mode: "auto" | "plain" | "none"
   readonly progress: Effect.Effect<JobProgress>
   readonly pendingBefore: number
-  readonly lettersBefore: number
   readonly rowsPerRecord?: number | undefined
   readonly windowMillis: number
 }): Effect.fn.Return<void, never, Scope.Scope> {

@@ -24,6 +24,7 @@ import * as Checks from "./checks.ts"
 import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
+import type { Input } from "./input.ts"
 import { someOf } from "./nearest.ts"
 import { observe } from "./observe.ts"
 import type { LoadOptions } from "./options.ts"
@@ -59,10 +60,25 @@ const known = <A, E, R>(check: Effect.Effect<Checks.Checked<A>, E, R>): Effect.E
     return value
   })
 
+/** The cluster, and the statements that it is written with. */
+const reach = Effect.fnUntraced(function*(
+  configured: Effect.Success<ReturnType<typeof Checks.configuration>>["value"],
+  input: Input,
+  options: LoadOptions
+) {
+  const cluster = yield* known(Checks.cluster(configured.session))
+  yield* known(Checks.clock(cluster))
+  const stated = yield* known(Checks.statement(cluster, configured.target, input, options))
+  yield* known(Checks.permissions(cluster, configured.session, stated.prepared))
+  yield* known(Checks.replication(cluster, stated.prepared))
+  return { session: cluster.session, ...stated }
+})
+
 /** Everything up to the running job, in the order of what can be checked without asking anybody else. */
 const start = Effect.fnUntraced(function*(options: LoadOptions) {
   const { job: jobId, uid } = options
-  const { restart: strategy, session: sessionOptions, target } = yield* known(Checks.configuration(options))
+  const configured = yield* known(Checks.configuration(options))
+  const { restart: strategy, session: sessionOptions } = configured
   const signals = yield* Signals
   // Somebody who wants it to end does not want it to begin again.
   const restart = Schedule.while(strategy, () => Effect.map(signals.isStopping, (stopping) => !stopping))
@@ -84,12 +100,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     retainedCheckpoints: options.retainedCheckpoints,
     takeOver: options.takeOver
   })
-  const cluster = yield* known(Checks.cluster(sessionOptions))
-  const { session } = cluster
-  yield* known(Checks.clock(cluster))
-  const { binds, notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input, options))
-  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
-  yield* known(Checks.replication(cluster, prepared))
+  const { binds, notes, queries, session } = yield* reach(configured, input, options)
   const checkpointSession = options.checkpointContactPoints === undefined
     ? session
     : yield* CassandraSession.make(Settings.checkpointSession(options, sessionOptions))
@@ -112,7 +123,6 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     return letters === null ? provided : Effect.provideService(provided, DeadLetters, letters)
   }
   const pendingBefore = yield* services(pendingRows(fromSavepoint))
-  const lettersBefore = letters === null ? 0 : (yield* letters.ids(jobId, uid)).size
   const handle = yield* services(Job.start({
     source,
     sink: {
@@ -143,7 +153,6 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
   return {
     handle,
     pendingBefore,
-    lettersBefore,
     rowsPerRecord: queries.length,
     describe: source.describe,
     letters: setAside?.path ?? null
@@ -236,19 +245,15 @@ const setAsideText = ({ deadLetters }: JobSummary, where: string, isReplay: bool
 
 /** The checks without the job, and then all records without the table. */
 const rehearse = Effect.fnUntraced(function*(options: LoadOptions) {
-  const { session: sessionOptions, target } = yield* known(Checks.configuration(options))
+  const configured = yield* known(Checks.configuration(options))
   const malformed = (yield* Settings.setAside(options)) === null ? "fail" : "reject"
   const input = yield* known(Checks.input(options, { malformed }))
   yield* known(Checks.disk(options))
   yield* known(Checks.savepoint(options))
   yield* known(Checks.writable(options))
-  const cluster = yield* known(Checks.cluster(sessionOptions))
-  yield* known(Checks.clock(cluster))
-  const { binds, notes, prepared, queries } = yield* known(Checks.statement(cluster, target, input, options))
-  yield* known(Checks.permissions(cluster, sessionOptions, prepared))
-  yield* known(Checks.replication(cluster, prepared))
+  const { binds, notes, prepared, queries, session } = yield* reach(configured, input, options)
   for (const text of [...queries, ...notes]) yield* Effect.logInfo(text)
-  yield* dryRun({ ...options, binds }, input, cluster.session, prepared)
+  yield* dryRun({ ...options, binds }, input, session, prepared)
 })
 
 /**
@@ -266,7 +271,7 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   })
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
-    const { describe, handle, letters, lettersBefore, pendingBefore, rowsPerRecord } = yield* Effect.raceFirst(
+    const { describe, handle, letters, pendingBefore, rowsPerRecord } = yield* Effect.raceFirst(
       start(options),
       early
     )
@@ -274,7 +279,6 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
       mode: options.progress,
       progress: handle.progress,
       pendingBefore,
-      lettersBefore,
       rowsPerRecord,
       windowMillis: Math.min(60_000, Math.max(5000, Duration.toMillis(options.checkpointInterval)))
     })

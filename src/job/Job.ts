@@ -120,6 +120,8 @@ export interface JobProgress {
   readonly pendingCheckpoints: number
   /** Records of the job that were set aside, those of earlier runs included. */
   readonly deadLetters: number
+  /** How many of them there were when this run began to read. */
+  readonly deadLettersBefore: number
   readonly restarts: number
   /** How far the source is, and how large it is, in its own unit; null where it can't be told. */
   readonly position: number | null
@@ -207,6 +209,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let logged = () => 0
   let loggedBefore = 0
   let deadLetters = () => 0
+  let deadLettersBefore: number | null = null
   /** Records of the runs before this one. */
   let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
@@ -290,6 +293,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     yield* enter("running")
     logged = () => sink.counters.logged
     deadLetters = () => sink.setAside?.total() ?? 0
+    deadLettersBefore ??= deadLetters()
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
         const size = sizeOf(chunk)
@@ -448,6 +452,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         lastCheckpointId: status?.lastCompletedId ?? lastCheckpointId,
         pendingCheckpoints: status?.pendingCheckpoints ?? pendingCheckpoints,
         deadLetters: deadLetters(),
+        deadLettersBefore: deadLettersBefore ?? deadLetters(),
         restarts: Math.max(0, counts.runs - 1),
         position: position === null ? null : source.progress(position),
         total: source.total

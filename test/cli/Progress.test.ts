@@ -9,6 +9,7 @@ const at = (rowsRead: number, rowsCommitted: number, position: number | null) =>
   lastCheckpointId: 31,
   pendingCheckpoints: rowsRead > rowsCommitted ? 3 : 0,
   deadLetters: 0,
+  deadLettersBefore: 0,
   restarts: 0,
   position,
   total: position === null ? null : 2_000_000
@@ -16,7 +17,7 @@ const at = (rowsRead: number, rowsCommitted: number, position: number | null) =>
 
 describe("progress", () => {
   it("formats a line", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 0, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 0, windowMillis: 5000 })
     format(at(0, 0, 0), 0)
     assert.strictEqual(
       format(at(1_240_000, 1_200_000, 1_240_000), 20_000),
@@ -40,7 +41,7 @@ describe("progress", () => {
   })
 
   it("the rate is of the window, the lag counts what earlier runs left", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 500, lettersBefore: 0, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 500, windowMillis: 5000 })
     format(at(0, 0, null), 0)
     format(at(10_000, 9000, null), 1000)
     format(at(10_000, 10_000, null), 6000)
@@ -51,15 +52,15 @@ describe("progress", () => {
   })
 
   it("what was set aside is told, and is not waited for", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 3, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 0, windowMillis: 5000 })
     assert.strictEqual(
-      format({ ...at(1000, 990, null), deadLetters: 13 }, 0),
+      format({ ...at(1000, 990, null), deadLetters: 13, deadLettersBefore: 3 }, 0),
       "rows 1,000 · logged 1,000 · committed 990 · 0/s · checkpoint 31 (3 pending) · lag 0 · set aside 13"
     )
   })
 
   it("a record that is written with several statements is as many rows", () => {
-    const format = Progress.makeFormatter({ pendingBefore: 0, lettersBefore: 0, rowsPerRecord: 2, windowMillis: 5000 })
+    const format = Progress.makeFormatter({ pendingBefore: 0, rowsPerRecord: 2, windowMillis: 5000 })
     format(at(0, 0, 0), 0)
     assert.strictEqual(
       format({ ...at(1000, 1500, 1_000_000), pendingCheckpoints: 1 }, 1000),
