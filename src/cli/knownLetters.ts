@@ -11,7 +11,7 @@ import * as Path from "node:path"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import type { Located } from "../checkpoint/Element.ts"
-import { letterBytesMax } from "../source/DeadLetterSource.ts"
+import { letterBytesMax, placeOf } from "../source/DeadLetterSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
 import type { SourceError } from "../source/SourceError.ts"
 import { CheckFailed } from "./checks.ts"
@@ -39,7 +39,7 @@ const makeLetters = () => {
     if (path === undefined) resolved.set(input, path = Path.resolve(input))
     return path
   }
-  const add = (input: string, place: number) => {
+  const add = ({ input, place }: Located) => {
     const path = pathOf(input)
     const known = places.get(path)
     if (known === undefined) places.set(path, new Set([place]))
@@ -49,7 +49,7 @@ const makeLetters = () => {
     get count() {
       return [...places.values()].reduce((sum, { size }) => sum + size, 0)
     },
-    has: ({ input, place }) => places.size > 0 && places.get(pathOf(input))?.has(place) === true
+    has: ({ input, place }) => places.get(pathOf(input))?.has(place) === true
   }
   return { add, letters }
 }
@@ -66,10 +66,9 @@ const fromFile = Effect.fnUntraced(function*(
   // A line that a crash has cut off is followed by the whole of it.
   yield* Stream.runForEach(source.read(null), ({ records }) =>
     Effect.sync(() => {
-      for (const { value: { job, position, uid } } of records) {
-        if (typeof position !== "object" || position === null || !isOurs(job, uid)) continue
-        const { input, place } = position as { readonly [name: string]: unknown }
-        add(String(input), Number(place))
+      for (const { value } of records) {
+        const at = placeOf(value)
+        if (at !== null && isOurs(value["job"], value["uid"])) add(at)
       }
     }))
   return letters
@@ -92,7 +91,7 @@ const fromTable = Effect.fnUntraced(function*(
     session.stream(`SELECT input, place FROM ${keyspace}.dead_letters WHERE job_id = ? AND uid = ?`, [job, uid]),
     (rows) =>
       Effect.sync(() => {
-        for (const row of rows) add(String(row["input"]), Number(row["place"]))
+        for (const row of rows) add({ input: String(row["input"]), place: Number(row["place"]) })
       })
   )
   return letters

@@ -7,6 +7,8 @@ import type { MaxErrors } from "../sink/DeadLetters.ts"
 import * as Flag from "./flag.ts"
 
 /**
+ * Of a job: it becomes part of the name of a table.
+ *
  * @category kinds
  * @since 0.1.0
  */
@@ -17,6 +19,8 @@ export const jobIds = Flag.text(
 )
 
 /**
+ * Of a keyspace that can be written without quotes.
+ *
  * @category kinds
  * @since 0.1.0
  */
@@ -25,6 +29,7 @@ export const keyspaces = Flag.text(
   /^[a-z][a-z0-9_]{0,47}$/,
   "1 to 48 lower case letters, digits and underscores, beginning with a letter"
 )
+
 /**
  * Of TCP.
  *
@@ -32,6 +37,7 @@ export const keyspaces = Flag.text(
  * @since 0.1.0
  */
 export const ports = Flag.count(1, 65_535)
+
 /**
  * Of a table, with or without its keyspace.
  *

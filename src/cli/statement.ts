@@ -75,11 +75,21 @@ export const noTable = Effect.fnUntraced(function*(session: Session, keyspace: s
   if (tables.length > 0) {
     return `there is no table ${keyspace}.${table}${didYouMean(table, tables)}; ${keyspace} has ${someOf(tables)}`
   }
-  const keyspaces = yield* namesOf(session, "keyspace_name", "keyspaces", "", [])
+  const keyspaces = yield* keyspacesOf(session)
   return keyspaces.includes(keyspace)
     ? `there is no table ${keyspace}.${table}: ${keyspace} has no tables`
-    : yield* noKeyspace(session, keyspace)
+    : unknownKeyspace(keyspace, keyspaces)
 })
+
+const keyspacesOf = (session: Session) => namesOf(session, "keyspace_name", "keyspaces", "", [])
+
+const unknownKeyspace = (keyspace: string, keyspaces: ReadonlyArray<string>): string => {
+  // Whoever loads a table does not mean one of the server's own.
+  const theirs = keyspaces.filter((name) => !/^system(?:_|$)/.test(name))
+  return `there is no keyspace ${keyspace}${didYouMean(keyspace, theirs)}; there ${
+    theirs.length === 1 ? "is" : "are"
+  } ${someOf(theirs)}`
+}
 
 /**
  * That there is no such keyspace, and which one may be meant, as the end of a sentence.
@@ -87,14 +97,8 @@ export const noTable = Effect.fnUntraced(function*(session: Session, keyspace: s
  * @category getters
  * @since 0.1.0
  */
-export const noKeyspace = Effect.fnUntraced(function*(session: Session, keyspace: string) {
-  const keyspaces = yield* namesOf(session, "keyspace_name", "keyspaces", "", [])
-  // Whoever loads a table does not mean one of the server's own.
-  const theirs = keyspaces.filter((name) => !/^system(?:_|$)/.test(name))
-  return `there is no keyspace ${keyspace}${didYouMean(keyspace, theirs)}; there ${
-    theirs.length === 1 ? "is" : "are"
-  } ${someOf(theirs)}`
-})
+export const noKeyspace = (session: Session, keyspace: string) =>
+  Effect.map(keyspacesOf(session), (keyspaces) => unknownKeyspace(keyspace, keyspaces))
 
 const unfilled = (field: string, { input, names }: Fields): string =>
   `the field ${field} is in no record of ${input} so far${

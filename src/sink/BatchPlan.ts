@@ -65,11 +65,11 @@ class Groups {
   private slots = new Int32Array(0)
   private hashes = new Uint32Array(0)
   /** Of each group its rows as a chain: the first, the last, how many, their estimated bytes. */
-  first = new Int32Array(0)
+  private first = new Int32Array(0)
   private last = new Int32Array(0)
   count = new Int32Array(0)
   bytes = new Float64Array(0)
-  /** The next row of the same group; -1 is none. */
+  /** The next row of the same group. */
   private next = new Int32Array(0)
   length = 0
 
@@ -114,7 +114,6 @@ class Groups {
   add(group: number, row: number, bytes: number): void {
     if (this.count[group] === 0) this.first[group] = row
     else this.next[this.last[group]!] = row
-    this.next[row] = -1
     this.last[group] = row
     this.count[group]!++
     this.bytes[group]! += bytes

@@ -58,14 +58,25 @@ const isObject = (value: unknown): value is Fields =>
 
 const own = (fields: Fields, name: string): unknown => Object.hasOwn(fields, name) ? fields[name] : undefined
 
+/**
+ * Where the record of a letter stands in the input that it is from; null for what is no letter.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const placeOf = (letter: Fields): Located | null => {
+  const position = own(letter, "position")
+  return isObject(position) ? { input: String(position["input"]), place: Number(position["place"]) } : null
+}
+
 const knownOf = (letter: Fields): Known | null => {
   const id = own(letter, "id")
-  const position = own(letter, "position")
-  if (typeof id !== "string" || !isObject(position)) return null
+  const at = placeOf(letter)
+  if (typeof id !== "string" || at === null) return null
   const timestamp = Number(own(letter, "timestamp"))
   return {
     id,
-    at: { input: String(position["input"]), place: Number(position["place"]) },
+    at,
     timestamp: Number.isSafeInteger(timestamp) && timestamp > 0 ? timestamp : null,
     statement: own(letter, "stage") === "write" ? String(own(letter, "statement")) : null
   }
