@@ -1,14 +1,14 @@
 /** Every CQL type, from the text of a file to the table, by the command itself. */
 import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Effect, Layer } from "effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
 import * as TableContent from "../../src/testing/TableContent.ts"
 import * as TestKeyspace from "../../src/testing/TestKeyspace.ts"
 import { cases } from "../cassandra/cqlCases.ts"
+import { tempDirectory } from "../testing/tempDirectory.ts"
 import { run } from "./commandFixture.ts"
 
 const Session = Layer.effect(
@@ -117,10 +117,7 @@ layer(Session, { excludeTestServices: true })("from the text of a file to the ta
     Effect.gen(function*() {
       const seed = Math.floor(Math.random() * 1e9)
       const rows = yield* sample(seed)
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-types-"))),
-        (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-      )
+      const directory = yield* tempDirectory
       writeFileSync(join(directory, "rows.ndjson"), rows.map(({ json }) => `{${json.join(",")}}\n`).join(""))
       writeFileSync(
         join(directory, "rows.csv"),
@@ -153,10 +150,7 @@ layer(Session, { excludeTestServices: true })("from the text of a file to the ta
           `CREATE TABLE ${keyspace}.cells (k int PRIMARY KEY, a text, b frozen<list<int>>, c map<text, int>)`
         ]
       })
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-nulls-"))),
-        (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-      )
+      const directory = yield* tempDirectory
       writeFileSync(join(directory, "a.ndjson"), `{"k":1,"a":null,"b":[2]}\n{"k":2,"c":{}}\n{"k":3,"a":"","b":null}\n`)
       writeFileSync(join(directory, "a.csv"), `k,a,b,c\n1,,[2],\n2,new,,"{}"\n3,,,\n`)
       const before = { a: "old", b: [1], c: { x: 1 } }

@@ -40,6 +40,7 @@ const writeLines = (path: string, count: number, line: (id: number) => string): 
   Fs.closeSync(file)
 }
 
+// The peak of a process that runs is told by Linux alone, in /proc.
 describe.skipIf(process.platform !== "linux")("memory", () => {
   let fixture: Fixture
   beforeAll(async () => {

@@ -4,11 +4,11 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
+import { tempDirectory } from "../testing/tempDirectory.ts"
 import type { Ended } from "./commandFixture.ts"
 import { run, start } from "./commandFixture.ts"
 
@@ -34,10 +34,7 @@ layer(Guarded, { timeout: Duration.minutes(3), excludeTestServices: true })("per
       }
       yield* root.query("CREATE TABLE demo.rows (id int PRIMARY KEY, name text)")
       const rows = Effect.map(root.query("SELECT id FROM demo.rows"), (found) => found.length)
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-permissions-"))),
-        (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-      )
+      const directory = yield* tempDirectory
       const file = join(directory, "rows.ndjson")
       writeFileSync(file, Array.from({ length: rowCount }, (_, id) => `{"id":${id},"name":"row ${id}"}\n`).join(""))
       const args = (verb: string, ...more: ReadonlyArray<string>) => [

@@ -12,6 +12,7 @@ import * as IterableSource from "../../src/source/IterableSource.ts"
 import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
+import { end, pass } from "./virtualTime.ts"
 
 interface Row {
   readonly id: number
@@ -55,16 +56,6 @@ const endless: Source<Row> = {
     )
   }
 }
-
-/** Time passes in small steps, so that what is set up on the way is on time. */
-const pass = (millis: number) =>
-  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
-
-/** Virtual time passes until the fiber has ended. */
-const end = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
-  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
-  return yield* Fiber.join(fiber)
-})
 
 describe("Job", () => {
   it.effect("an empty source is done at once; a job that is done has nothing to do, and claims nothing", () =>

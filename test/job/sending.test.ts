@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Latch, Layer, Stream } from "effect"
-import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
@@ -12,6 +11,7 @@ import * as Job from "../../src/job/Job.ts"
 import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
+import { pass } from "./virtualTime.ts"
 
 interface Row {
   readonly id: number
@@ -80,8 +80,12 @@ const world = Effect.gen(function*() {
   return { written, asked: () => asked, mayCommit, mayWrite, committed, services }
 })
 
-const pass = (millis: number) =>
-  Effect.forEach(Array.from({ length: millis / 100 }), () => TestClock.adjust("100 millis"), { discard: true })
+/** Ten checkpoints of five rows each. */
+const eachSecond = {
+  source: source(10, 5, 1000),
+  checkpoint: { interval: "1 second", minPause: 0 },
+  sink: { query }
+} as const
 
 describe("sending", () => {
   it.effect("what is complete is sent while the checkpoint before it is committed, and commits keep the order", () =>
@@ -89,11 +93,7 @@ describe("sending", () => {
       const { committed, mayCommit, services, written } = yield* world
       mayCommit.closeUnsafe()
       yield* Effect.scoped(Effect.gen(function*() {
-        const handle = yield* Job.start({
-          source: source(10, 5, 1000),
-          checkpoint: { interval: "1 second", minPause: 0 },
-          sink: { query }
-        })
+        const handle = yield* Job.start(eachSecond)
         let first = 0
         while (first === 0) {
           yield* pass(100)
@@ -115,11 +115,7 @@ describe("sending", () => {
       const { asked, mayWrite, services, written } = yield* world
       mayWrite.closeUnsafe()
       yield* Effect.scoped(Effect.gen(function*() {
-        const handle = yield* Job.start({
-          source: source(10, 5, 1000),
-          checkpoint: { interval: "1 second", minPause: 0 },
-          sink: { query }
-        })
+        const handle = yield* Job.start(eachSecond)
         yield* pass(6000)
         assert.isAbove((yield* handle.progress).pendingCheckpoints, 1)
         assert.deepStrictEqual([asked(), yield* written], [1, 0], "one batch, of the first checkpoint")

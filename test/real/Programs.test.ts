@@ -5,9 +5,6 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
 import * as Simulation from "../simulation/world.ts"
 import { makeCluster } from "../soak/cluster.ts"
@@ -16,11 +13,7 @@ import type { Program } from "../soak/program.ts"
 import { generate } from "../soak/program.ts"
 import * as RealWorld from "../soak/realWorld.ts"
 import { hasJava } from "../testing/hasJava.ts"
-
-const tempDirectory = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-programs-"))),
-  (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
-)
+import { tempDirectory } from "../testing/tempDirectory.ts"
 
 const has = (kind: string) => ({ runs }: Program) => runs.some(({ end }) => end.kind === kind)
 

@@ -107,7 +107,7 @@ export const services = (options: {
 
 export const live = Layer.mergeAll(sessionLayer, NodeServices.layer)
 
-export const tempDirectory = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+export { tempDirectory } from "../testing/tempDirectory.ts"
 
 /** Rows of a table by their int key, with the write time of one column. */
 export const readTable = Effect.fnUntraced(function*(table: string, key: string, column: string) {

@@ -1,21 +1,18 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, type FileSystem, Stream } from "effect"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import type { Position } from "../../src/checkpoint/Position.ts"
 import type { Source, SourceChunk } from "../../src/source/Source.ts"
 import type { SourceError } from "../../src/source/SourceError.ts"
+import { tempDirectory } from "../testing/tempDirectory.ts"
 
 export type FileSource<A> = Source<A, SourceError, FileSystem.FileSystem>
 
 /** A file of these bytes in a directory of its own, removed with the scope. */
 export const temporaryFile = (name: string, content: string | Buffer) =>
   Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-cassandra-source-"))),
-      (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
-    ),
+    tempDirectory,
     (directory) => {
       const file = path.join(directory, name)
       fs.writeFileSync(file, content)

@@ -2,18 +2,8 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Client } from "cassandra-driver"
 import { Duration, Effect, Exit, Layer, Result, Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync
-} from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
@@ -22,13 +12,9 @@ import { freePorts } from "../../src/testing/internal/freePorts.ts"
 import { findJava } from "../../src/testing/internal/javaRuntime.ts"
 import { makeJavaServer } from "../../src/testing/internal/javaServer.ts"
 import { hasJava } from "./hasJava.ts"
+import { tempDirectory } from "./tempDirectory.ts"
 
 type Server = CassandraServer.CassandraServerControls
-
-const temporaryFolder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-test-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-)
 
 const executable = (folder: string, name: string, script: string) => {
   mkdirSync(folder, { recursive: true })
@@ -210,7 +196,7 @@ describe.skipIf(!hasJava)("what is left", () => {
 
   it.live("nothing after a SIGKILL of the process that owned it", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       const child = yield* startOwner(folder)
       yield* Effect.promise(() => new Promise((resolve) => child.stdout.once("data", resolve)))
       assert.isAbove(processesWith(folder).length, 0)
@@ -221,7 +207,7 @@ describe.skipIf(!hasJava)("what is left", () => {
 
   it.live("nothing after a SIGKILL in the middle of the start", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       const child = yield* startOwner(folder)
       yield* eventually("a JVM runs", () => processesWith(folder).some((line) => line.includes("CassandraDaemon")))
       yield* killOwner(child)
@@ -231,7 +217,7 @@ describe.skipIf(!hasJava)("what is left", () => {
 
   it.live("a data directory that was given, and only that, after a start that failed", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       const dataDirectory = join(folder, "data")
       const java = yield* findJava(process.env)
       const error = yield* Effect.flip(Effect.scoped(
@@ -285,7 +271,7 @@ describe("which server", () => {
 
   it.live("a docker without an engine and a java of the wrong version are passed over, with their own words", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       executable(
         folder,
         "docker",
@@ -300,7 +286,7 @@ describe("which server", () => {
 
   it.live("a download that fails leaves nothing that looks complete", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       const cache = join(folder, "cache")
       executable(folder, "java", "#!/bin/sh\necho 'openjdk version \"17.0.1\" 2021-10-19' >&2\n")
       const environment = { PATH: `${folder}:/bin:/usr/bin`, EFFECT_CASSANDRA_CACHE: cache }
@@ -317,7 +303,7 @@ describe("which server", () => {
 
   it.live("two downloads at once share one result", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       const cache = join(folder, "cache")
       // Writes the jar in two halves, so that a copy that is used too early would be seen.
       executable(
@@ -380,7 +366,7 @@ esac
     "is pulled, run on a free port with our settings, controlled by name, and removed",
     () =>
       Effect.gen(function*() {
-        const folder = yield* temporaryFolder
+        const folder = yield* tempDirectory
         const contactPoint = (process.env["CASSANDRA_CONTACT_POINTS"] ?? "").split(",")[0] ?? ""
         fakeDocker(folder, contactPoint)
         const calls = () =>
@@ -420,7 +406,7 @@ esac
 
   it.live("that cannot be run is passed over", () =>
     Effect.gen(function*() {
-      const folder = yield* temporaryFolder
+      const folder = yield* tempDirectory
       executable(
         folder,
         "docker",

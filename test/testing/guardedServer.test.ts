@@ -1,13 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Duration, Effect, Redacted, Result } from "effect"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { rootCertificates } from "node:tls"
 import type { CassandraSessionOptions, TlsOptions } from "../../src/cassandra/CassandraConfig.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
 import { run, server as plainServer } from "../cli/commandFixture.ts"
+import { tempDirectory } from "./tempDirectory.ts"
 
 /** A server that wants a password, TLS, and a certificate of its clients. */
 const Guarded = CassandraServer.layer({
@@ -139,10 +139,7 @@ layer(Guarded, { timeout: Duration.minutes(3), excludeTestServices: true })(
     it.effect("is used by the command, whose flags and variables say how; a failure is one line and exit code 3", () =>
       Effect.gen(function*() {
         const { contactPoints, session } = yield* CassandraServer.CassandraServer
-        const directory = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-guarded-"))),
-          (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-        )
+        const directory = yield* tempDirectory
         const path = (name: string, content: string | Buffer) => {
           writeFileSync(join(directory, name), content)
           return join(directory, name)
@@ -211,10 +208,7 @@ layer(Guarded, { timeout: Duration.minutes(3), excludeTestServices: true })(
     it.effect("a load needs no other rights than docs/operations.md grants, and says which one is missing", () =>
       Effect.gen(function*() {
         const { contactPoints, session } = yield* CassandraServer.CassandraServer
-        const directory = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-cassandra-rights-"))),
-          (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-        )
+        const directory = yield* tempDirectory
         writeFileSync(join(directory, "flights.ndjson"), "{\"id\":1,\"delay\":5}\n{\"id\":2,\"delay\":0}\n")
         writeFileSync(join(directory, "ca.pem"), session.tls!.ca as string)
         writeFileSync(join(directory, "client.p12"), Redacted.value(session.tls!.pfx!))
