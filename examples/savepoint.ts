@@ -7,7 +7,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, Layer, Schedule } from "effect"
+import { Console, Effect, Layer, Schedule, Stream } from "effect"
 import { CassandraCommitter, CassandraConfig, CassandraSession, IterableSource, Job } from "effect-cassandra"
 import * as FileStateBackend from "effect-cassandra/state/FileStateBackend"
 import * as Savepoint from "effect-cassandra/state/Savepoint"
@@ -23,8 +23,15 @@ const sink = {
 }
 const checkpoint = { interval: "200 millis", minPause: 0 } as const
 
+// A source is a value with a stream inside. This one gives its 40 chunks as an input would that is still being written, so
+// that the first life has not read all of it when it ends.
+const live: typeof source = {
+  ...source,
+  read: (from) => Stream.mapEffect(source.read(from), (chunk) => Effect.delay(Effect.succeed(chunk), "250 millis"))
+}
+
 const first = Effect.gen(function*() {
-  const job = yield* Job.start({ source, sink, checkpoint, parallelism: 1 })
+  const job = yield* Job.start({ source: live, sink, checkpoint, parallelism: 1 })
   yield* Effect.repeat(job.progress, {
     schedule: Schedule.spaced("20 millis"),
     until: ({ rowsCommitted }) => rowsCommitted > 0
