@@ -149,6 +149,7 @@ const program = Effect.gen(function*() {
             Effect.sync(() => {
               for (const block of some) {
                 rows += inRows ? RowFrame.read(block.payload).length : block.rows
+                block.release?.()
               }
             })))
       ),

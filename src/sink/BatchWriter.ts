@@ -64,6 +64,18 @@ export interface RowsOrigin<E = never> {
 }
 
 /**
+ * Rows that were read together, and are planned together: the more there are, the more of them share a partition.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RowBlock {
+  readonly rows: ReadonlyArray<LoggedRow>
+  /** Called when nobody looks at the rows' bytes any more: each was acknowledged, or refused for good. */
+  readonly release?: (() => void) | undefined
+}
+
+/**
  * Sends logged rows, of one statement or several.
  *
  * @category models
@@ -73,7 +85,7 @@ export interface BatchWriter {
   /** Returns when every row was acknowledged at the session's consistency level. Interruptible between requests. */
   readonly send: <E, E2 = never>(
     origin: RowsOrigin<E2>,
-    blocks: Stream.Stream<ReadonlyArray<LoggedRow>, E>
+    blocks: Stream.Stream<RowBlock, E>
   ) => Effect.Effect<void, E | E2 | CassandraError | RowRefused | SendFailed>
 }
 
@@ -172,17 +184,20 @@ export const make = Effect.fnUntraced(function*(
   /** The requests of a burst, as many at once as may be. */
   const writeBurst = <E>(
     origin: RowsOrigin<E>,
-    { requests, rows }: Burst
+    { plan, requests, rows }: Burst
   ): Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> => {
     let next = 0
-    const rest: Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() =>
-      next === requests.length
-        ? Effect.succeed(rows)
-        : Effect.andThen(
-          gate.pass(requests.length - next, (count) => writeAll(origin, requests.slice(next, next += count))),
-          rest
-        )
-    )
+    const rest: Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() => {
+      if (next === requests.length) {
+        plan.left -= rows
+        if (plan.left === 0) plan.release?.()
+        return Effect.succeed(rows)
+      }
+      return Effect.andThen(
+        gate.pass(requests.length - next, (count) => writeAll(origin, requests.slice(next, next += count))),
+        rest
+      )
+    })
     return rest
   }
 
@@ -259,11 +274,12 @@ export const make = Effect.fnUntraced(function*(
   return {
     send: (origin, blocks) =>
       blocks.pipe(
-        Stream.mapArray((arrays) => {
-          // All that was read together is planned together: the more rows, the more of them share a partition.
-          const rows = arrays.length === 1 ? arrays[0] : arrays.flat()
-          return burstsOf(planAll(rows), burstMax) as [Burst, ...Array<Burst>]
-        }),
+        Stream.mapArray((some) =>
+          some.flatMap(({ release, rows }) => burstsOf({ left: rows.length, release }, planAll(rows), burstMax)) as [
+            Burst,
+            ...Array<Burst>
+          ]
+        ),
         Stream.mapEffect((burst) => writeBurst(origin, burst), {
           concurrency: Math.ceil(requestsInFlightMax / burstMax) + 1,
           unordered: true
@@ -298,20 +314,27 @@ const watchTable = (
     Effect.cachedWithTTL("1 second")
   )
 
+/** How many rows of a block are not yet acknowledged. */
+interface Plan {
+  left: number
+  readonly release: (() => void) | undefined
+}
+
 /** Requests that are sent together, all of one statement. */
 interface Burst {
+  readonly plan: Plan
   readonly requests: Array<ReadonlyArray<LoggedRow>>
   rows: number
 }
 
-const burstsOf = (requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {
+const burstsOf = (plan: Plan, requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {
   const bursts: Array<Burst> = []
   let last: Burst | null = null
   for (const { rows } of requests) {
     if (
       last === null || last.requests.length >= burstMax || last.requests[0]![0]!.statement !== rows[0]!.statement
     ) {
-      last = { requests: [], rows: 0 }
+      last = { plan, requests: [], rows: 0 }
       bursts.push(last)
     }
     last.requests.push(rows)

@@ -69,7 +69,10 @@ const logAnew = Effect.fnUntraced(function*(
     attempt: 0,
     number: target.number
   })
-  yield* Stream.runForEach(blocks, (block) => SegmentRows.append(writer, block))
+  yield* Stream.runForEach(
+    blocks,
+    (block) => Effect.map(SegmentRows.append(writer, block), () => SegmentRows.release([block]))
+  )
   return yield* writer.seal(target.checkpointId)
 })
 

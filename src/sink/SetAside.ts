@@ -187,7 +187,8 @@ export const make = (
         error: { tag, message, column },
         attempts: 0,
         record: record?.toString() ?? null,
-        raw: raw == null ? null : { text: isText ? raw.toString() : null, bytes: isText ? null : raw, csv }
+        // Copied: the letter is held longer than the block that it came with.
+        raw: raw == null ? null : { text: isText ? raw.toString() : null, bytes: isText ? null : Buffer.from(raw), csv }
       }
     }
 

@@ -26,7 +26,7 @@ import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
-import type { BatchWriter } from "./BatchWriter.ts"
+import type { BatchWriter, RowBlock } from "./BatchWriter.ts"
 import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
 import type { PendingCheckpoint } from "./PendingCheckpoints.ts"
 import * as PendingCheckpoints from "./PendingCheckpoints.ts"
@@ -279,11 +279,18 @@ export const make = Effect.fnUntraced(function*<A>(
       sink.setAside?.ofSegment(segment, restored) ?? noLetters(segment)
     const opened = yield* backend.openSegment(segment)
     yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
-    const rows = Stream.mapEffect(opened.blocks, SegmentRows.ofBlock(segment.name, segment))
+    const rowsOf = SegmentRows.ofBlocks(segment.name, segment)
+    const read = Stream.mapArrayEffect(
+      opened.blocks,
+      (blocks) =>
+        Effect.map(Effect.flatMap(rowsOf(blocks), letters.rows), (rows): [RowBlock] => [
+          { rows, release: () => SegmentRows.release(blocks) }
+        ])
+    )
     yield* turn.before.await
     yield* sink.writer.send(
       { locate: sink.locate, checkpointId: segment.checkpointId, refused: letters.refused },
-      Stream.mapEffect(rows, letters.rows)
+      read
     )
     yield* turn.after.open
     return yield* letters.finish

@@ -235,6 +235,17 @@ export const stamp = (encoded: EncodedRows, first: number, rowsOfRecord = 1): nu
  */
 export const read = (payload: Buffer): Array<LoggedRow> => {
   const rows: Array<LoggedRow> = []
+  readInto(rows, payload)
+  return rows
+}
+
+/**
+ * The same, added to `rows`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const readInto = (rows: Array<LoggedRow>, payload: Buffer): void => {
   let at = 0
   while (at < payload.length) {
     const end = at + 4 + payload.readUInt32BE(at)
@@ -252,7 +263,6 @@ export const read = (payload: Buffer): Array<LoggedRow> => {
     rows.push(new LoggedRow(payload, from, end))
     at = end
   }
-  return rows
 }
 
 /**

@@ -17,7 +17,6 @@ import * as FileSystem from "effect/FileSystem"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import { Manifest } from "../checkpoint/Manifest.ts"
@@ -123,7 +122,7 @@ const verify = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, WalError> {
   yield* Effect.scoped(Effect.flatMap(
     openSegment(fs, path, handle, job),
-    ({ blocks }) => Stream.runForEach(blocks, SegmentRows.ofBlock(path, handle))
+    ({ blocks }) => SegmentRows.check(path, handle, blocks)
   ))
 })
 

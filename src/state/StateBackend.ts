@@ -49,6 +49,11 @@ export interface SegmentBlock {
   readonly rows: number
   /** Byte offset of the block in its segment, for messages. */
   readonly offset: number
+  /**
+   * Gives the bytes back to be read over, when nobody will look at `payload` any more. Without the call they are the garbage
+   * collector's.
+   */
+  readonly release?: (() => void) | undefined
 }
 
 /**

@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { Holder } from "./DirectoryLock.ts"
 import * as DirectoryLock from "./DirectoryLock.ts"
@@ -214,7 +213,7 @@ export const verify = Effect.fnUntraced(function*(
   const read = Effect.scoped(
     Effect.flatMap(
       open(state, handle),
-      ({ blocks }) => Stream.runForEach(blocks, SegmentRows.ofBlock(path, handle))
+      ({ blocks }) => SegmentRows.check(path, handle, blocks)
     )
   )
   const verdict = yield* Effect.result(read)

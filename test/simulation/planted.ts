@@ -25,6 +25,7 @@ const coordinator = "checkpoint/CheckpointCoordinator.ts"
 const barriers = "checkpoint/Barriers.ts"
 const committer = "cassandra/CassandraCommitter.ts"
 const backend = "state/FileStateBackend.ts"
+const segmentWriter = "state/internal/segmentWriter.ts"
 const files = "state/internal/files.ts"
 const frame = "state/RowFrame.ts"
 const subtask = "sink/Subtask.ts"
@@ -155,13 +156,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "segment-not-synced",
     "A power loss takes rows of a completed checkpoint.",
-    edit(backend, "          yield* ioError(\"sync\", path)(file.sync)\n", "")
+    edit(segmentWriter, "        yield* ioError(\"sync\", path)(file.sync)\n", "")
   ),
   bug(
     "segment-sync-retried",
     "After a failed fsync the next one succeeds without the data.",
     edit(
-      backend,
+      segmentWriter,
       "yield* ioError(\"sync\", path)(file.sync)",
       "yield* Effect.retry(ioError(\"sync\", path)(file.sync), { times: 3 })"
     )
@@ -169,7 +170,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "segments-directory-not-synced",
     "A power loss takes the name of a synced segment.",
-    edit(backend, "          yield* syncDirectory(fs, segments)\n", "")
+    edit(segmentWriter, "        yield* syncDirectory(fs, directory)\n", "")
   ),
   bug(
     "manifest-not-synced",
@@ -226,9 +227,9 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A subtask seals and gives out a segment that is being removed, because another subtask has failed.",
     edit(subtask, "const scope = yield* Scope.fork(yield* Effect.scope)", "const scope = yield* Effect.scope"),
     edit(
-      backend,
-      "failed ??= new StateIoError({ path, operation: \"seal\", code: null, detail: \"its run has ended\" })\n",
-      "\n"
+      segmentWriter,
+      "      if (isSealed) return Effect.void\n      end()\n",
+      "      if (isSealed) return Effect.void\n"
     )
   ),
   bug(
@@ -629,9 +630,32 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "buffer-back-too-early",
     "The buffer of logged rows is written over by the next ones before it is on the disk.",
     edit(
-      backend,
-      "          if (encoded.release !== undefined) releases.push(encoded.release)\n",
-      "          encoded.release?.()\n"
+      segmentWriter,
+      "return Effect.andThen(writeGathered, write(block, release))",
+      "return Effect.andThen(Effect.andThen(writeGathered, Effect.sync(release)), write(block, () => {}))"
+    )
+  ),
+  bug(
+    "gathered-back-too-early",
+    "The buffer that short blocks are gathered in is filled again while it is still being written.",
+    edit(
+      segmentWriter,
+      "return write(buffer.subarray(0, length), () => buffers.give(buffer))",
+      "buffers.give(buffer)\n    return write(buffer.subarray(0, length), () => {})"
+    )
+  ),
+  bug(
+    "sealed-while-written",
+    "A segment is synced and sealed while its last bytes are still being written.",
+    edit(segmentWriter, "        yield* writeGathered\n        yield* written\n", "        yield* writeGathered\n")
+  ),
+  bug(
+    "read-back-too-early",
+    "The buffer that a segment was read into is read over when its rows are planned, not when they are in the table.",
+    edit(
+      writer,
+      "burstsOf({ left: rows.length, release }, planAll(rows), burstMax)",
+      "(release?.(), burstsOf({ left: rows.length, release }, planAll(rows), burstMax))"
     )
   ),
 

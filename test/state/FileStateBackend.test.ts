@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Semaphore, Stream } from "effect"
 import * as RowFrame from "../../src/state/RowFrame.ts"
 import type { StateBackend } from "../../src/state/StateBackend.ts"
 import { header, manifest, open, rows, sealed } from "./fixture.ts"
@@ -195,13 +195,17 @@ describe("FileStateBackend", () => {
     inDirectory((directory, fs) =>
       Effect.gen(function*() {
         let isFull = false
+        let isGated = false
+        const writes = Semaphore.makeUnsafe(0)
         const failing = FileSystem.make({
           ...fs,
           open: (path, options) =>
             Effect.map(fs.open(path, options), (file) =>
               Object.create(file, {
                 writeAll: {
-                  value: (bytes: Uint8Array) => isFull ? Effect.fail(noSpace) : file.writeAll(bytes)
+                  value: (bytes: Uint8Array) =>
+                    Effect.flatMap(isGated ? writes.take(1) : Effect.succeed(1), () =>
+                      isFull ? Effect.fail(noSpace) : file.writeAll(bytes))
                 }
               }))
         })
@@ -211,20 +215,37 @@ describe("FileStateBackend", () => {
           FileSystem.FileSystem,
           failing
         )
+        isGated = true
         const writer = yield* backend.createSegment(header(0))
         const released: Array<string> = []
         const append = (name: string, bytes: number) => {
-          const block = { ...rows(1, 0, bytes), release: () => void released.push(name) }
+          const block = {
+            ...rows(1, 0, bytes),
+            release: () =>
+              void released.push(name)
+          }
           return writer.append(block, RowFrame.stamp(block, 1), 1)
         }
+        // A small one is copied. A large one is written while its caller goes on, one at a time.
         yield* append("small", 20)
-        assert.deepStrictEqual(released, [])
-        yield* append("large", 2000)
-        assert.deepStrictEqual(released, ["small", "large"])
-        yield* append("last", 20)
+        assert.deepStrictEqual(released, ["small"])
+        const first = yield* Effect.forkChild(append("first", 2000), { startImmediately: true })
+        yield* Effect.sleep(10)
+        assert.isUndefined(first.pollUnsafe())
+        yield* writes.release(1)
+        yield* Fiber.join(first)
+        assert.deepStrictEqual(released, ["small"])
+        const second = yield* Effect.forkChild(append("second", 2000), { startImmediately: true })
+        yield* Effect.sleep(10)
+        assert.deepStrictEqual(released, ["small"])
+        assert.isUndefined(second.pollUnsafe())
+        yield* writes.release(1)
+        yield* Fiber.join(second)
+        assert.deepStrictEqual(released, ["small", "first"])
         isFull = true
+        yield* writes.release(1)
         yield* Effect.flip(writer.seal(1))
-        assert.deepStrictEqual(released, ["small", "large"])
+        assert.deepStrictEqual(released, ["small", "first"])
       })
     ))
 
@@ -250,6 +271,42 @@ describe("FileStateBackend", () => {
         assert.isTrue(value?.equals(expected), `row ${place}`)
       }
       assert.isBelow(buffers.size, 30)
+    })))
+
+  it.live("a segment is read into buffers that came back, and blocks that did not come back stay as they were", () =>
+    inDirectory(Effect.fnUntraced(function*(directory) {
+      const backend = yield* open(directory, { readBufferBytes: 5000 })
+      const segment = yield* backend.createSegment(header(0))
+      const count = 300
+      for (let place = 0; place < count; place++) {
+        const block = RowFrame.fromFrames(rows(1, place, 10 + place * 7 % 3000).bytes, 1)
+        yield* segment.append(block, 1, RowFrame.stamp(block, 1 + place))
+      }
+      const handle = yield* segment.seal(1)
+      const buffers = new Set<ArrayBufferLike>()
+      const kept: Array<{ readonly payload: Buffer; readonly copy: Buffer }> = []
+      let read = 0
+      yield* Effect.scoped(
+        Effect.flatMap(
+          backend.openSegment(handle),
+          ({ blocks }) =>
+            Stream.runForEach(blocks, (block) =>
+              Effect.sync(() => {
+                buffers.add(block.payload.buffer)
+                read += block.rows
+                if (kept.length < 5) {
+                  kept.push({ payload: block.payload, copy: Buffer.from(block.payload) })
+                } else {
+                  block.release!()
+                  block.release!()
+                }
+              }))
+        )
+      )
+      assert.strictEqual(read, count)
+      for (const { copy, payload } of kept) assert.isTrue(payload.equals(copy))
+      assert.isBelow(buffers.size, 12)
+      assert.isAbove(handle.bytes / 5000, 50)
     })))
 
   it.live("a directory belongs to one job, and says whose it is", () =>

@@ -30,6 +30,16 @@ export const syncDirectory = Effect.fnUntraced(function*(fs: FileSystem.FileSyst
   )
 })
 
+/** What can't be removed now is removed by the next start. */
+export const removeQuietly = (fs: FileSystem.FileSystem, path: string): Effect.Effect<void> =>
+  Effect.catch(
+    fs.remove(path),
+    (error) =>
+      error.reason._tag === "NotFound"
+        ? Effect.void
+        : Effect.logWarning(`Could not remove ${path} (${error.message}); the next start tries again`)
+  )
+
 /** After this, `path` holds `bytes`, whatever happened in between: old content or new, never a part of either. */
 export const writeDurably = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,

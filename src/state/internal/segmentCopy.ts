@@ -26,9 +26,10 @@ export const copySegment = Effect.fnUntraced(function*(
     yield* write(head)
     let bytes = head.length
     let crc = 0
-    yield* Stream.runForEach(blocks, ({ payload, rows }) => {
+    yield* Stream.runForEach(blocks, ({ payload, release, rows }) => {
       const encoded = WalFormat.encodeBlock(RowFrame.fromFrames(payload, rows).withHeadroom, payload.length, rows, crc)
       crc = encoded.crc
+      release?.()
       bytes += encoded.block.length
       return write(encoded.block)
     })

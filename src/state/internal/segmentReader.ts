@@ -16,6 +16,15 @@ import type { WalError } from "../WalError.ts"
 import { StateCorrupt, StateUnusable } from "../WalError.ts"
 import * as WalFormat from "../WalFormat.ts"
 import { ioError } from "./files.ts"
+import type { Loan } from "./readBuffers.ts"
+import { ReadBuffers } from "./readBuffers.ts"
+
+/** Bytes of the file in a buffer that is held until `end`. */
+interface Read {
+  readonly loan: Loan
+  readonly end: () => void
+  readonly bytes: Buffer
+}
 
 const decodeHeader = Schema.decodeUnknownResult(WalFormat.SegmentHeader)
 
@@ -23,7 +32,7 @@ export const openSegment = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,
   path: string,
   handle: SegmentHandle,
-  options: { readonly jobId: string; readonly uid: string; readonly readBufferBytes?: number | undefined }
+  options: { readonly jobId: string; readonly uid: string; readonly buffers?: ReadBuffers | undefined }
 ): Effect.fn.Return<OpenSegment, WalError, Scope.Scope> {
   const corrupt = (offset: number, detail: string) =>
     new StateCorrupt({ path, offset, checkpointId: handle.checkpointId, detail })
@@ -39,71 +48,75 @@ export const openSegment = Effect.fnUntraced(function*(
     return yield* corrupt(Math.min(size, handle.bytes), `it has ${size} bytes, but was sealed with ${handle.bytes}`)
   }
 
-  const readBufferBytes = options.readBufferBytes ?? 1024 * 1024
+  const buffers = options.buffers ?? new ReadBuffers(1024 * 1024)
+  const { headroom, readBytes } = buffers
   /** Bytes that were read and that are being read. */
   let asked = 0
 
   /**
-   * The next `want` bytes of the file, behind `headroom` free ones. Short only at the end of the file. It can't be
-   * interrupted, so that the file is not closed under it.
+   * The next `want` bytes of the file, behind the headroom. Short only at the end of the file. It can't be interrupted, so
+   * that the file is not closed under it.
    */
-  const read = (headroom: number, want: number): Effect.Effect<Buffer, WalError> =>
+  const read = (want: number): Effect.Effect<Read, WalError> =>
     Effect.uninterruptible(Effect.gen(function*() {
-      const buffer = Buffer.allocUnsafeSlow(headroom + want)
+      const loan = buffers.take(headroom + want)
+      const end = loan.share()
       let length = headroom
-      while (length < buffer.length) {
-        const n = Number(yield* ioError("read", path)(file.read(buffer.subarray(length))))
+      while (length < headroom + want) {
+        const n = Number(yield* ioError("read", path)(file.read(loan.bytes.subarray(length, headroom + want))))
         if (n === 0) break
         length += n
       }
-      return buffer.subarray(0, length)
+      return { loan, end, bytes: loan.bytes.subarray(headroom, length) }
     }))
 
-  /** `kept` and the `want` bytes behind it. */
-  const fill = (kept: Buffer, want: number): Effect.Effect<Buffer, WalError> =>
-    Effect.suspend(() => {
-      asked += want
-      return Effect.map(read(kept.length, want), (buffer) => {
-        kept.copy(buffer, 0)
-        return buffer
-      })
-    })
-
   const scope = yield* Effect.scope
-  /** Room for the block that what is read ahead begins in the middle of; most are not longer. */
-  const headroom = Math.min(readBufferBytes, 288 * 1024)
-  let ahead: Fiber.Fiber<Buffer, WalError> | null = null
+  let ahead: Fiber.Fiber<Read, WalError> | null = null
 
   const readAhead = Effect.suspend(() => {
-    const want = Math.min(size - asked, readBufferBytes)
+    const want = Math.min(size - asked, readBytes)
     if (ahead !== null || want <= 0) return Effect.void
     asked += want
-    return Effect.map(Effect.forkIn(read(headroom, want), scope), (fiber) => {
+    return Effect.map(Effect.forkIn(read(want), scope), (fiber) => {
       ahead = fiber
     })
   })
 
-  /** `kept` and what was read ahead; more, if that is not yet a block of so many bytes. */
-  const next = Effect.fnUntraced(function*(kept: Buffer, block: number): Effect.fn.Return<Buffer, WalError> {
-    let bytes = kept
+  /** `kept`, which is of `last`, and behind it what was read. */
+  const join = (last: Read, kept: Buffer, { bytes, end, loan }: Read): Read => {
+    if (kept.length <= headroom) {
+      kept.copy(loan.bytes, headroom - kept.length)
+      last.end()
+      return { loan, end, bytes: loan.bytes.subarray(headroom - kept.length, headroom + bytes.length) }
+    }
+    const joined = buffers.take(kept.length + bytes.length)
+    kept.copy(joined.bytes)
+    bytes.copy(joined.bytes, kept.length)
+    last.end()
+    end()
+    return { loan: joined, end: joined.share(), bytes: joined.bytes.subarray(0, kept.length + bytes.length) }
+  }
+
+  /** The bytes of `last` from `from` on and what was read ahead; more, if that is not yet a block of so many bytes. */
+  const next = Effect.fnUntraced(function*(last: Read, from: number, block: number): Effect.fn.Return<Read, WalError> {
+    let now = last
+    let kept = last.bytes.subarray(from)
     if (ahead !== null) {
       const fiber = ahead
-      const buffer = yield* Fiber.join(fiber)
+      now = join(now, kept, yield* Fiber.join(fiber))
       ahead = null
-      if (kept.length <= headroom) {
-        kept.copy(buffer, headroom - kept.length)
-        bytes = buffer.subarray(headroom - kept.length)
-      } else {
-        bytes = Buffer.concat([kept, buffer.subarray(headroom)])
-      }
-      if (bytes.length >= block) return bytes
+      if (now.bytes.length >= block) return now
+      kept = now.bytes
     }
-    const left = size - asked
-    return left <= 0 ? bytes : yield* fill(bytes, Math.min(left, Math.max(readBufferBytes, block - bytes.length)))
+    const want = Math.min(size - asked, Math.max(readBytes, block - kept.length))
+    if (want <= 0) return kept === now.bytes ? now : { ...now, bytes: kept }
+    asked += want
+    return join(now, kept, yield* read(want))
   })
 
-  let bytes = yield* fill(Buffer.alloc(0), Math.min(size, Math.max(readBufferBytes, WalFormat.preambleBytes)))
-  const headerLength = WalFormat.decodePreamble("segment", bytes)
+  asked = Math.min(size, Math.max(readBytes, WalFormat.preambleBytes))
+  let current = yield* read(asked)
+  const headerLength = WalFormat.decodePreamble("segment", current.bytes)
   if (Result.isFailure(headerLength)) {
     const { detail, offset, version } = headerLength.failure
     return yield* version === undefined
@@ -112,8 +125,8 @@ export const openSegment = Effect.fnUntraced(function*(
   }
   const headerEnd = WalFormat.preambleBytes + headerLength.success
   if (headerEnd > size) return yield* corrupt(12, `its header says it is ${headerLength.success} bytes long`)
-  if (bytes.length < headerEnd) bytes = yield* fill(bytes, headerEnd - bytes.length)
-  const json = WalFormat.decodeJson("segment", bytes)
+  if (current.bytes.length < headerEnd) current = yield* next(current, 0, headerEnd)
+  const json = WalFormat.decodeJson("segment", current.bytes)
   if (Result.isFailure(json)) return yield* corrupt(json.failure.offset, json.failure.detail)
   const header = decodeHeader(json.success)
   if (Result.isFailure(header)) return yield* corrupt(WalFormat.preambleBytes, header.failure.message)
@@ -128,13 +141,16 @@ export const openSegment = Effect.fnUntraced(function*(
   }
 
   let at = headerEnd
-  /** Offset in the file of the first byte of `bytes`. */
+  /** Offset in the file of the first byte of `current`. */
   let base = 0
   let crc = 0
   let rows = 0
   const pull = Effect.gen(
     function*(): Effect.fn.Return<readonly [SegmentBlock, ...Array<SegmentBlock>], WalError | Cause.Done> {
       while (true) {
+        // Before what is there is looked at: the disk works while checksums are computed.
+        yield* readAhead
+        const { bytes, loan } = current
         const blocks: Array<SegmentBlock> = []
         while (true) {
           const block = WalFormat.decodeBlock(bytes, at, crc)
@@ -144,35 +160,34 @@ export const openSegment = Effect.fnUntraced(function*(
             return yield* corrupt(base + block.failure.offset, block.failure.detail)
           }
           if (block.success === null) break
-          blocks.push({ payload: block.success.payload, rows: block.success.rows, offset: base + at })
-          crc = block.success.crc
-          rows += block.success.rows
-          at = block.success.end
+          const { crc: crcBehind, end, payload, rows: rowsIn } = block.success
+          blocks.push({ payload, rows: rowsIn, offset: base + at, release: loan.share() })
+          crc = crcBehind
+          rows += rowsIn
+          at = end
         }
         const [head, ...tail] = blocks
-        if (head !== undefined) {
-          yield* readAhead
-          return [head, ...tail] as const
-        }
-        const rest = bytes.subarray(at)
+        if (head !== undefined) return [head, ...tail] as const
+        const left = bytes.length - at
         base += at
-        at = 0
-        if (base + rest.length === size) {
-          if (rest.length > 0) return yield* corrupt(base, `it ends inside a block`)
+        if (base + left === size) {
+          if (left > 0) return yield* corrupt(base, `it ends inside a block`)
           if (crc !== handle.crc || rows !== handle.rows) {
             return yield* corrupt(
               base,
               `it has ${rows} rows with checksum ${crc}, sealed were ${handle.rows} with ${handle.crc}`
             )
           }
+          current.end()
           return yield* Cause.done()
         }
-        const block = WalFormat.blockLengthAt(rest, 0) ?? 0
+        const block = WalFormat.blockLengthAt(bytes, at) ?? 0
         // A length that points behind the end of the file is damage; it must not become an allocation.
         if (block > size - base) return yield* corrupt(base, `a block says it is ${block} bytes long`)
-        bytes = yield* next(rest, block)
-        if (bytes.length === rest.length) {
-          return yield* corrupt(base + rest.length, "it became shorter while it was read")
+        current = yield* next(current, at, block)
+        at = 0
+        if (current.bytes.length === left) {
+          return yield* corrupt(base + left, "it became shorter while it was read")
         }
       }
     }
