@@ -125,6 +125,17 @@ export const lastCompletedTimestamp = Metric.gauge("effect_cassandra.checkpoint.
 })
 
 /**
+ * When a run last went on from a checkpoint. 0 for a job that began anew.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const restoredTimestamp = Metric.gauge("effect_cassandra.checkpoint.restored.timestamp", {
+  description: "When a run last went on from a checkpoint, seconds since 1970",
+  attributes: { unit: "s" }
+})
+
+/**
  * What ages are to be compared with; 0 when none is triggered by the interval.
  *
  * @category metrics

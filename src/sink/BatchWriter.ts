@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
@@ -184,14 +185,16 @@ export const make = Effect.fnUntraced(function*(
   /** The requests of a burst, as many at once as may be. */
   const writeBurst = <E>(
     origin: RowsOrigin<E>,
-    { plan, requests, rows }: Burst
-  ): Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> => {
+    burst: Burst
+  ): Effect.Effect<Sent, E | CassandraError | RowRefused | SendFailed> => {
+    const { plan, requests, rows } = burst
     let next = 0
-    const rest: Effect.Effect<number, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() => {
+    const rest: Effect.Effect<Sent, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() => {
       if (next === requests.length) {
+        const sent = sentOf(burst)
         plan.left -= rows
         if (plan.left === 0) plan.release?.()
-        return Effect.succeed(rows)
+        return Effect.succeed(sent)
       }
       return Effect.andThen(
         gate.pass(requests.length - next, (count) => writeAll(origin, requests.slice(next, next += count))),
@@ -284,11 +287,7 @@ export const make = Effect.fnUntraced(function*(
           concurrency: Math.ceil(requestsInFlightMax / burstMax) + 1,
           unordered: true
         }),
-        Stream.runForEachArray((counts) => {
-          let rows = 0
-          for (const count of counts) rows += count
-          return Metric.update(Metrics.rowsSent, rows)
-        })
+        Stream.runForEachArray((all) => Effect.map(Effect.context<never>(), (context) => measure(all, context)))
       )
   }
 })
@@ -325,6 +324,33 @@ interface Burst {
   readonly plan: Plan
   readonly requests: Array<ReadonlyArray<LoggedRow>>
   rows: number
+}
+
+/** What is counted of a burst that was acknowledged. Its rows may not be looked at any more. */
+interface Sent {
+  readonly rowsOfRequests: ReadonlyArray<number>
+  readonly bytes: number
+}
+
+const sentOf = ({ requests }: Burst): Sent => {
+  let bytes = 0
+  for (const rows of requests) for (const { from, to } of rows) bytes += to - from
+  return { rowsOfRequests: requests.map((rows) => rows.length), bytes }
+}
+
+/** Without an Effect for each request. */
+const measure = (all: ReadonlyArray<Sent>, context: Context.Context<never>): void => {
+  let rows = 0
+  let bytes = 0
+  for (const sent of all) {
+    bytes += sent.bytes
+    for (const count of sent.rowsOfRequests) {
+      rows += count
+      Metrics.batchRows.updateUnsafe(count, context)
+    }
+  }
+  Metrics.rowsSent.updateUnsafe(rows, context)
+  Metrics.bytesSent.updateUnsafe(bytes, context)
 }
 
 const burstsOf = (plan: Plan, requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {

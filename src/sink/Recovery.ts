@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
@@ -12,7 +13,7 @@ import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
-import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
+import { countFenced, restoredTimestamp } from "../checkpoint/CheckpointMetrics.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import { StateBackend } from "../state/StateBackend.ts"
@@ -191,6 +192,7 @@ export const start = Effect.fnUntraced(function*(
   // Only now: the coordinator's first manifest is of this epoch. Before it, a superseded process could still complete a
   // manifest that is the newest, of segments that were swept.
   yield* backend.sweep(restored?.pending ?? [], claimed.epoch)
+  if (restored !== null) yield* Metric.update(restoredTimestamp, (yield* Clock.currentTimeMillis) / 1000)
   if (restored !== null && restored.records > 0) {
     const pending = restored.pending.filter((h) => h.checkpointId > (claimed.ledger.get(h.subtask) ?? 0))
     const rows = pending.reduce((sum, handle) => sum + handle.rows, 0)

@@ -64,6 +64,30 @@ export const rowsSent = Metric.counter("effect_cassandra.sink.rows.sent", {
 })
 
 /**
+ * Of the same rows, as they are in the log and in a request: each value with its length before it.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bytesSent = Metric.counter("effect_cassandra.sink.bytes.sent", {
+  description: "Bytes of the values of rows acknowledged by Cassandra",
+  attributes: { unit: "By" },
+  incremental: true
+})
+
+/**
+ * How many rows went in one request, which is a batch if they were several.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const batchRows = Metric.histogram("effect_cassandra.sink.batch.rows", {
+  description: "Rows in a request",
+  attributes: { unit: "{row}" },
+  boundaries: [1, 2, 5, 10, 20, 50, 100, 200]
+})
+
+/**
  * By the reason of the failure, as `error.type`.
  *
  * @category metrics

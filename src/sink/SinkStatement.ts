@@ -110,12 +110,16 @@ export const make = Effect.fnUntraced(function*(
   if (violations.length > 0) {
     return yield* new StatementRefused({ query, problems: violations.map(describeViolation) })
   }
-  // The original is prepared first: a mistake in it is then reported in the user's own words and places.
-  yield* session.prepare(statement.cql)
   const { cql, timestampIndex } = statement.timestamp === null
     ? CqlStatement.withTimestamp(statement)
     : { cql: statement.cql, timestampIndex: null }
-  const prepared = yield* session.prepare(cql)
+  const [original, stamped] = yield* Effect.all(
+    [Effect.result(session.prepare(statement.cql)), Effect.result(session.prepare(cql))],
+    { concurrency: 2 }
+  )
+  // The original comes first: a mistake in it is then reported in the user's own words and places.
+  yield* Effect.fromResult(original)
+  const prepared = yield* Effect.fromResult(stamped)
   const indexWithout = (i: number) => timestampIndex === null || i < timestampIndex ? i : i - 1
   const params = prepared.params.filter((_, i) => i !== timestampIndex).map((param, i) => {
     const marker = statement.markers[i]

@@ -2,7 +2,7 @@
  * What a job reports of itself, on a simulated Cassandra and virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Metric, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Layer, Metric, Schedule, Stream } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import * as CheckpointMetrics from "../../src/checkpoint/CheckpointMetrics.ts"
 import type { Position } from "../../src/checkpoint/Position.ts"
@@ -103,6 +103,11 @@ describe("metrics of a job", () => {
         assert.strictEqual(yield* countOf(JobMetrics.recordsRead), 20)
         const committed = yield* countOf(CheckpointMetrics.rowsCommitted)
         assert.strictEqual(yield* countOf(SinkMetrics.rowsSent), committed)
+        const batches = yield* Metric.value(SinkMetrics.batchRows)
+        assert.strictEqual(batches.sum, committed)
+        assert.isAtMost(batches.count, committed)
+        assert.isAtLeast(yield* countOf(SinkMetrics.bytesSent), committed * 8)
+        assert.strictEqual(yield* valueOf(CheckpointMetrics.restoredTimestamp), 0, "it began anew")
         assert.strictEqual(yield* valueOf(CheckpointMetrics.pendingRows), 0)
         assert.strictEqual(yield* valueOf(CheckpointMetrics.oldestPendingTimestamp), 0)
         assert.isAtMost(yield* valueOf(Ages.lastCompleted), 3)
@@ -166,6 +171,8 @@ describe("metrics of a job", () => {
         assert.isAtLeast(yield* countOf(JobMetrics.jobRestarts), 5)
         assert.approximately(yield* valueOf(Ages.lastCompleted), 30, 3)
         assert.include((yield* handle.status).lastFailure ?? "", "no space")
+        const restored = yield* valueOf(CheckpointMetrics.restoredTimestamp)
+        assert.approximately(restored, (yield* Clock.currentTimeMillis) / 1000, 4, "each run goes on from a checkpoint")
         isFull = false
         yield* pass(10)
         assert.strictEqual(yield* valueOf(CheckpointMetrics.consecutiveFailures), 0)
