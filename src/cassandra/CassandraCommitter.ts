@@ -290,6 +290,12 @@ export const make = Effect.fnUntraced(function*(
   const replace = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ? IF checkpoint_id = ?`
   const set = `UPDATE ${table} SET checkpoint_id = ? WHERE sink_id = ? AND sub_id = ?`
 
+  /** So that a start does not wait for one after another. Who needs a statement before it is prepared prepares it. */
+  const prepareAll = Effect.ignore(Effect.forEach([select, insert, advance, replace, set], session.prepare, {
+    concurrency: "unbounded",
+    discard: true
+  }))
+
   const cache = yield* Ref.make<Rows | null>(null)
   const filling = yield* Semaphore.make(1)
   yield* Effect.addFinalizer(() => Ref.set(cache, null))
@@ -421,7 +427,7 @@ export const make = Effect.fnUntraced(function*(
     raiseAll("record the commit", commits.map(({ checkpointId, subtask }) => [subtask, checkpointId] as const))
 
   if (options.create !== false) yield* createResource
-  yield* warnAboutReplication
+  yield* Effect.forkScoped(Effect.andThen(prepareAll, warnAboutReplication))
 
   return CheckpointCommitter.of({
     describe,
