@@ -16,6 +16,8 @@ const toLoad = ({ file, timestamps, ...options }: ReplayOptions): LoadOptions =>
   format: undefined,
   delimiter: undefined,
   header: true,
+  skipRecords: 0,
+  maxRecords: undefined,
   dryRun: false,
   replay: timestamps
 })

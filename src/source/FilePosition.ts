@@ -32,6 +32,7 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * - `openEnd`: the last record had no line feed behind it, so it is only whole as long as the file does not grow.
  * - `packed`: for an archive, what it is packed with, how much of it was needed so far, and whether that was all; `byte`
  *   and `crc` are of what it holds.
+ * - `range`: where only a part of the records is read, how many were to be skipped, and how many were given since.
  * - `size`, `mtimeMillis`, `inode`, `headCrc`: of the file when it was opened; `headCrc` is the CRC-32 of its first 64
  *   KiB. They only say when the checksum of the whole prefix need not be computed again.
  *
@@ -47,6 +48,7 @@ export const FilePosition = Schema.Struct({
   packed: Schema.optionalKey(
     Schema.Struct({ packing: Schema.Literals(["gzip", "zstd"]), byte: Count, isAll: Schema.Boolean })
   ),
+  range: Schema.optionalKey(Schema.Struct({ skipped: Count, given: Count })),
   size: Count,
   mtimeMillis: Schema.NullOr(Schema.Number),
   inode: Schema.NullOr(Schema.String),
@@ -81,6 +83,7 @@ export interface Identity {
 export const make = (
   at: Pick<FilePosition, "byte" | "line" | "crc" | "openEnd">,
   packed: FilePosition["packed"] | null,
+  range: FilePosition["range"] | null,
   identity: Identity
 ): FilePosition => ({
   kind: "file",
@@ -89,6 +92,7 @@ export const make = (
   crc: at.crc,
   openEnd: at.openEnd,
   ...(packed == null ? {} : { packed }),
+  ...(range == null ? {} : { range }),
   size: identity.size,
   mtimeMillis: identity.mtimeMillis,
   inode: identity.inode,
@@ -96,13 +100,13 @@ export const make = (
 })
 
 /**
- * An `InputChanged` for this file.
+ * An `InputChanged` for this file. `wayOut` is what helps, where it is not to put the input back.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const changed = (input: string, what: string): SourceError =>
-  new SourceError({ reason: new InputChanged({ input, what }) })
+export const changed = (input: string, what: string, wayOut?: string): SourceError =>
+  new SourceError({ reason: new InputChanged({ input, what, wayOut }) })
 
 /** Reads until `into` is full or the file ends; gives the number of bytes. */
 const readHead = Effect.fnUntraced(function*(file: FileSystem.File, path: string, into: Uint8Array) {
@@ -160,6 +164,34 @@ const prefixCrc = Effect.fnUntraced(
 export const isSame = (identity: Identity, position: FilePosition): boolean =>
   identity.size === position.size && identity.mtimeMillis === position.mtimeMillis &&
   identity.inode === position.inode && identity.headCrc === position.headCrc
+
+/**
+ * Why a position can't be gone on from with these numbers, or null. A larger or smaller limit may be given: how many records
+ * were given so far is in the position. Others at the start than were skipped would be repeated or lost.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const rangeProblem = (
+  { range }: FilePosition,
+  { limit, skip }: { readonly skip: number; readonly limit: number | null }
+): string | null => {
+  const skipped = range?.skipped ?? 0
+  if (skipped !== skip) {
+    return `${skipped} of its first records were skipped when it was begun, and now it is to be ${skip}`
+  }
+  return limit === null || range !== undefined
+    ? null
+    : "it was begun without a limit of records, so how many were read of it was not counted"
+}
+
+/**
+ * The way out of a `rangeProblem`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const sameRange = "Give --skip-records and --max-records as they were when the job was begun (skip and limit)"
 
 /**
  * The position to resume at, or `InputChanged` if what was read before it is no longer there. `scratch` is overwritten.

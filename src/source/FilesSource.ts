@@ -109,7 +109,12 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
         Effect.flatMap((more) =>
           Option.isNone(more)
             ? Effect.void
-            : Effect.fail(changed(path, "it has grown since it was read to its end, and files behind it were read"))
+            : Effect.fail(
+              changed(
+                path,
+                "it has grown since it was read to its end (or --max-records was raised), and files behind it were read"
+              )
+            )
         )
       ), { concurrency: 8, discard: true })
     return position
