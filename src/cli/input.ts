@@ -100,13 +100,13 @@ const openLetters = Effect.fnUntraced(function*(
 const checkHeaders = Effect.fnUntraced(function*(
   format: Settings.Format,
   files: ReadonlyArray<string>,
-  { malformed, skip }: FileOptions
+  { encoding, malformed, skip }: FileOptions
 ) {
   const headers = yield* Effect.forEach(
     files,
     (path) =>
       Effect.flatMap(
-        openOne(format, path, { malformed, skip, maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }),
+        openOne(format, path, { encoding, malformed, skip, maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }),
         firstRecords
       )
         .pipe(
@@ -144,7 +144,7 @@ export const open = Effect.fnUntraced(function*(
   if (options.replay !== undefined) {
     return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, reading)
   }
-  const settings = { ...reading, skip: options.skipRecords, limit: options.maxRecords }
+  const settings = { ...reading, skip: options.skipRecords, limit: options.maxRecords, encoding: options.encoding }
   const files = yield* Files.expand(options.files)
   const format = yield* Settings.format(options, files)
   // What a pattern stands for may grow, so its position is one in several files even if there is one only now.

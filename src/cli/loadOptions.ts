@@ -72,6 +72,12 @@ export const load = {
     "Whether the first line of CSV names the fields; with --no-header they are 0, 1, ... (default: true)",
     true
   ),
+  encoding: Flag.withDefault(
+    "encoding",
+    Kinds.encodings,
+    "utf-8",
+    "Encoding of the files, as latin1 (iso-8859-1), windows-1252, utf-16le or shift_jis"
+  ),
   skipRecords: Flag.withDefault(
     "skip-records",
     Flag.count(0),

@@ -24,6 +24,7 @@ export const verify = {
   format: load.format,
   delimiter: load.delimiter,
   header: load.header,
+  encoding: load.encoding,
   skipRecords: load.skipRecords,
   maxRecords: load.maxRecords,
   keyspace: load.keyspace,
@@ -116,12 +117,16 @@ export type DdlOptions = Command.Command.Config.Infer<typeof ddl>
  * @since 0.1.0
  */
 export type InputOptions =
-  & Pick<VerifyOptions, "files" | "format" | "delimiter" | "header" | "skipRecords" | "maxRecords" | "nullStrings">
+  & Pick<
+    VerifyOptions,
+    "files" | "format" | "delimiter" | "header" | "encoding" | "skipRecords" | "maxRecords" | "nullStrings"
+  >
   & Replaying
 
 const {
   delimiter: _delimiter,
   dryRun: _dryRun,
+  encoding: _encoding,
   files: _files,
   format: _format,
   header: _header,

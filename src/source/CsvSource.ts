@@ -157,7 +157,7 @@ const format =
         const at = scanned.starts[0]!
         const before = scanned.lines[0]!
         if (!isUtf8(buffer.subarray(at, scanned.end))) {
-          return malformed(path, window, at, before, "the header is not valid UTF-8")
+          return malformed(path, window, at, before, `the header is not valid ${settings.encoding.name}`)
         }
         const names = fieldsOf(window, at, scanned.end)[0]!
         const problem = columnsProblem(names) ?? (names.some((name) => /[\r\n]/.test(name))
@@ -192,7 +192,7 @@ const format =
         taken = starts[count]!
         lineAfter = lines[count]!
         if (taken === start) {
-          const error = malformed(path, window, start, line, "the record is not valid UTF-8")
+          const error = malformed(path, window, start, line, `the record is not valid ${settings.encoding.name}`)
           const hasNext = starts.length > 1
           return malformedAt(
             window,
@@ -295,7 +295,7 @@ const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => 
  *
  * Lines end with LF or CRLF; blank lines are skipped, and counted; a byte order mark is skipped. Values are strings or
  * null and are not trimmed. Fails with `MalformedRecord` at a record with another number of fields than the header, a
- * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered (or hands it on, with
+ * misplaced or unclosed quote, or what is no text in the file's encoding, after everything before it was delivered (or hands it on, with
  * `malformed: "reject"`), and at a header with an
  * empty or repeated name; with `RecordTooLong`; with `InvalidOption`; with `InputChanged` when resumed on a file whose
  * read part differs.

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { BadRecord, RawRecord, Record } from "../checkpoint/Element.ts"
 import { excerpt, InvalidOption, RecordTooLong, SourceError } from "./SourceError.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 
 /**
  * How a file is read, whatever its format.
@@ -19,6 +20,8 @@ import { excerpt, InvalidOption, RecordTooLong, SourceError } from "./SourceErro
  *   without one, the first record of the file tells the number of fields even where it is skipped.
  * - `limit`: records read behind these at most; default null, all. A record that can't be read counts as one, here and in
  *   `skip`; a blank line does not.
+ * - `encoding`: of the text, by one of its names in the Encoding Standard; default UTF-8. Bytes that are no text in it make
+ *   their record one that can't be read.
  * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
  *
  * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
@@ -36,6 +39,7 @@ export interface FileOptions {
   readonly maxRecordBytes?: number | undefined
   readonly skip?: number | undefined
   readonly limit?: number | null | undefined
+  readonly encoding?: string | undefined
   readonly placeOffset?: number | undefined
   readonly testArchive?: boolean | undefined
   readonly malformed?: "fail" | "reject" | undefined
@@ -53,13 +57,14 @@ export interface FileSettings {
   readonly maxRecordBytes: number
   readonly skip: number
   readonly limit: number | null
+  readonly encoding: TextEncoding.TextEncoding
   readonly placeOffset: number
   readonly testArchive: boolean
   readonly malformed: "fail" | "reject"
 }
 
 /**
- * The bytes read and not yet taken: `buffer[start, end)`, never empty. `byte` is the offset of `start` in the file and
+ * The bytes read and not yet taken: `buffer[start, end)`, never empty, in UTF-8 for a format. `byte` is the offset of `start` in the file and
  * `line` the number of lines before it. With `final`, nothing follows in the file.
  *
  * @category models
@@ -172,7 +177,13 @@ export const excerptAt = (window: Window, index: number, end: number): string =>
  * @since 0.1.0
  */
 export const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOptions) {
+  const encoding = options.encoding === undefined ? TextEncoding.utf8 : TextEncoding.make(options.encoding)
+  if (encoding === null) {
+    const problem = `is ${excerpt(String(options.encoding))}, and must be ${TextEncoding.expectedNames}`
+    return yield* new SourceError({ reason: new InvalidOption({ input: path, option: "encoding", problem }) })
+  }
   const settings: FileSettings = {
+    encoding,
     blockBytes: options.blockBytes ?? 256 * 1024,
     maxRecords: options.maxRecords ?? 4096,
     maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024,

@@ -18,7 +18,6 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { isUtf8 } from "node:buffer"
 import { crc32 } from "node:zlib"
 import { BadRecord } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
@@ -27,7 +26,9 @@ import type { FileOptions, FileSettings, Format, Split, Taken, Window } from "./
 import { Malformed, settingsOf, tooLong } from "./FileFormat.ts"
 import * as FilePosition from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
-import { fromPlatformError, InputUnreadable, SourceError } from "./SourceError.ts"
+import { excerpt, fromPlatformError, InputUnreadable, InvalidOption, SourceError } from "./SourceError.ts"
+import * as TextEncoding from "./TextEncoding.ts"
+import * as Transcoded from "./Transcoded.ts"
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
@@ -91,7 +92,7 @@ const fill = Effect.fnUntraced(function*(input: Input) {
 
 const advance = (input: Input, end: number, lines: number): void => {
   input.crc = crc32(input.buffer.subarray(input.start, end), input.crc)
-  input.openEnd = input.buffer[end - 1] !== lineFeed
+  input.openEnd = !TextEncoding.endsWith(input.settings.encoding, input.buffer, input.start, end, lineFeed)
   input.byte += end - input.start
   input.line += lines
   input.start = end
@@ -102,18 +103,23 @@ const reject = (
   { buffer, line, settings, start }: Input,
   { csv, end: behind, error: { reason } }: Malformed
 ): BadRecord => {
+  const { encoding } = settings
   let end = behind
-  if (end > start && buffer[end - 1] === lineFeed) end--
-  if (end > start && buffer[end - 1] === carriageReturn) end--
+  for (const character of [lineFeed, carriageReturn]) {
+    if (TextEncoding.endsWith(encoding, buffer, start, end, character)) end -= encoding.unit
+  }
   const bytes = Buffer.from(buffer.subarray(start, end))
-  const isText = isUtf8(bytes)
+  const text = encoding.decode(bytes)
   return new BadRecord(
     line + 1 + settings.placeOffset,
     reason._tag,
     "problem" in reason ? reason.problem : reason.message,
-    { text: isText ? bytes.toString() : null, bytes: isText ? null : bytes, csv }
+    { text, bytes: text === null ? bytes : null, csv }
   )
 }
+
+/** Enough for the beginning of a record in a message. */
+const excerptBytes = 1024
 
 /** What `split` takes next, `maxRecords` at most, reading on as needed; `null` at the end of the file. */
 const take = Effect.fnUntraced(function*<A>(
@@ -139,7 +145,9 @@ const take = Effect.fnUntraced(function*<A>(
         return taken
       }
       if (held > input.settings.maxRecordBytes) {
-        return yield* tooLong(input.path, input, input.start, input.line, input.settings.maxRecordBytes, tooLongHint)
+        const { encoding, maxRecordBytes } = input.settings
+        const window = Transcoded.asUtf8(encoding, input, Math.min(input.end, input.start + excerptBytes))
+        return yield* tooLong(input.path, window, window.start, input.line, maxRecordBytes, tooLongHint)
       }
     } else if (input.final) {
       return null
@@ -150,10 +158,16 @@ const take = Effect.fnUntraced(function*<A>(
 
 /** The byte order mark belongs to the encoding, not to the first record. */
 const skipByteOrderMark = Effect.fnUntraced(function*(input: Input) {
-  while (input.end < 3 && !input.final) yield* fill(input)
-  if (input.end >= 3 && input.buffer[0] === 0xef && input.buffer[1] === 0xbb && input.buffer[2] === 0xbf) {
-    advance(input, 3, 0)
-  }
+  const { encoding: { mark, name, unit } } = input.settings
+  if (mark === null) return
+  const begins = (bytes: Uint8Array) =>
+    Buffer.compare(input.buffer.subarray(0, Math.min(input.end, bytes.length)), bytes) === 0
+  while (input.end < mark.length && !input.final) yield* fill(input)
+  if (begins(mark)) return advance(input, mark.length, 0)
+  const other = unit === 1 ? undefined : Object.entries(TextEncoding.wideMarks).find(([, mark]) => begins(mark))
+  if (other === undefined) return
+  const problem = `is ${excerpt(name)}, and the file begins with the byte order mark of ${other[0]}: give that`
+  return yield* new SourceError({ reason: new InvalidOption({ input: input.path, option: "encoding", problem }) })
 })
 
 const countOf = ({ records, rejected }: Pick<Taken<unknown>, "records" | "rejected">): number =>
@@ -267,7 +281,7 @@ export const make = Effect.fnUntraced(function*<A>(
   /** Archives that are known to be whole. */
   const seen = new Set<string>()
   const read = Effect.fnUntraced(function*(from: Position | null) {
-    const chosen = format(settings)
+    const chosen = Transcoded.formatIn(settings.encoding, format(settings))
     const input = yield* open(path, settings, chosen, from, seen)
     const { packing, packedByte } = input.bytes
     const { limit, malformed, maxRecords, skip } = settings

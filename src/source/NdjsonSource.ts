@@ -95,7 +95,12 @@ const format =
       if (!isUtf8(buffer.subarray(start, end))) {
         end = firstInvalidLine(buffer, start, end)
         if (end === start) {
-          return malformed(path, window, endOfLine(buffer, start, window.end), "the line is not valid UTF-8")
+          return malformed(
+            path,
+            window,
+            endOfLine(buffer, start, window.end),
+            `the line is not valid ${settings.encoding.name}`
+          )
         }
       }
       // One string for all lines: slices of it cost nothing, and JSON.parse copies what it keeps.
@@ -149,7 +154,7 @@ const format =
  * A source of the JSON objects in a file, one a line. The place of a record is its line number, the first line being 1.
  *
  * Lines end with LF or CRLF; the last one may end with the file. Blank lines are skipped, and counted. A byte order mark
- * is skipped. Fails with `MalformedRecord` at a line that is not a JSON object or not valid UTF-8, after everything
+ * is skipped. Fails with `MalformedRecord` at a line that is not a JSON object or no text in its encoding, after everything
  * before it was delivered (or hands the line on, with `malformed: "reject"`); with `RecordTooLong`; with `InputChanged` when resumed on a file whose read part differs.
  *
  * @category constructors

@@ -103,8 +103,8 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>("effect
   }
 ) {
   override get message(): string {
-    const hint = this.hint ?? (this.problem.endsWith("not valid UTF-8")
-      ? "If the file has another encoding, convert it, as with iconv -f LATIN1 -t UTF-8"
+    const hint = this.hint ?? (/^the \w+ is not valid [\w-]+$/.test(this.problem)
+      ? "If the file has another encoding, name it, as with --encoding latin1"
       : undefined)
     return `${this.input}, line ${this.line} (byte ${this.byte}): ${this.problem}. The record begins: ` +
       `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- ${

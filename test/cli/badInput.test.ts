@@ -58,7 +58,7 @@ const cases: ReadonlyArray<BadInput> = [
     name: "not UTF-8",
     lines: (right) => right.with(7, "{\"id\": \"\u001b[31m\"}"),
     code: 2,
-    words: [/line 8 .*not valid UTF-8.*another encoding.*iconv -f LATIN1/],
+    words: [/line 8 .*not valid UTF-8.*another encoding.*--encoding latin1/],
     resumes: true
   },
   {

@@ -91,3 +91,57 @@ describe.concurrent("--skip-records and --max-records", () => {
     assert.deepStrictEqual(await ids("killed"), from(7, many - 20))
   })
 })
+
+describe.concurrent("--encoding", () => {
+  const names = ["Zürich", "é", "ß, größer", "€"]
+  const csv = (uid: string) =>
+    ["job,id,big,name", ...names.map((name, id) => `${uid},${id},${id},"${name}"`)].join("\r\n") + "\r\n"
+  const nameOf = async (uid: string) => (await fixture.rows(uid)).map(({ name }) => name)
+
+  it.each([
+    ["cp1252", (text: string) => Buffer.from(text.replaceAll("€", "\x80"), "latin1")],
+    ["utf-16le", (text: string) => Buffer.from(`\ufeff${text}`, "utf16le")],
+    ["UTF-16BE", (text: string) => Buffer.from(text, "utf16le").swap16()]
+  ])("%s is read by load, its rehearsal and verify, packed or not", async (encoding, toBytes) => {
+    const uid = `e_${encoding.toLowerCase().replace("-", "")}`
+    const files = [fixture.path(`${uid}-a.csv`), fixture.path(`${uid}-b.csv.gz`)]
+    Fs.writeFileSync(files[0]!, toBytes(csv(uid)))
+    Fs.writeFileSync(files[1]!, Zlib.gzipSync(toBytes(csv(uid).replace(`${uid},1,1`, `${uid},9,9`))))
+    const flag = `--encoding=${encoding}`
+    assert.strictEqual(summary(await run(load(uid, files, flag, "--dry-run"))).refused, 0)
+    assert.strictEqual(summary(await run(load(uid, files, flag))).rows, 8)
+    assert.deepStrictEqual(await nameOf(uid), [...names, "é"])
+    assert.strictEqual(summary(await run(load(uid, files, flag))).outcome, "nothing-to-do")
+    const same = summary(await verify(files, flag))
+    assert.isTrue(same.isSame)
+    assert.strictEqual(same.rows, 5)
+  })
+
+  it("bytes that are no text in it are a bad record, with file and line, and go to the dead letters", async () => {
+    const file = fixture.path("greek.csv")
+    Fs.writeFileSync(file, Buffer.from("job,id,big,name\ngreek,1,1,\xd9\ngreek,2,2,\xd2\ngreek,3,3,\xe1\n", "latin1"))
+    const ended = await run(load("greek", [file], "--encoding=windows-1253"))
+    assert.strictEqual(ended.code, 2, ended.stderr)
+    assert.match(ended.stderr, /greek\.csv, line 3 \(byte 28\): the record is not valid windows-1253/)
+    const aside = summary(await run(load("greek", [file], "--encoding=windows-1253", "--max-errors=1")), 1)
+    assert.strictEqual(aside.deadLetters, 1)
+    assert.deepStrictEqual(await nameOf("greek"), ["Ω", "α"])
+    const letter = JSON.parse(Fs.readFileSync(fixture.path("state-greek.dead-letters.ndjson"), "utf8"))
+    assert.strictEqual(Buffer.from(letter.bytes, "base64").toString("latin1"), "greek,2,2,\xd2")
+  })
+
+  it("a bad record that is text is set aside as text", async () => {
+    const file = fixture.path("text.ndjson")
+    Fs.writeFileSync(file, Buffer.from(`${fixture.line("text", 0, "ü")}\n{"name":"ä"\n`, "latin1"))
+    summary(await run(load("text", [file], "--encoding=latin1", "--max-errors=1")), 1)
+    assert.deepStrictEqual(await nameOf("text"), ["ü"])
+    const letter = JSON.parse(Fs.readFileSync(fixture.path("state-text.dead-letters.ndjson"), "utf8"))
+    assert.strictEqual(letter.line, `{"name":"ä"`)
+  })
+
+  it("one that is not known is refused with the names of some that are", async () => {
+    const ended = await run(load("unknown", [fixture.write("unknown.csv", ["job,id"])], "--encoding=ebcdic"))
+    assert.strictEqual(ended.code, 64, ended.stderr)
+    assert.match(ended.stderr, /--encoding.*ebcdic[^]*as utf-8, iso-8859-1 \(latin1\), windows-1252/)
+  })
+})
