@@ -284,6 +284,8 @@ export const make = Effect.fnUntraced(function*<A>(
     const chosen = Transcoded.formatIn(settings.encoding, format(settings))
     const input = yield* open(path, settings, chosen, from, seen)
     const { packing, packedByte } = input.bytes
+    // A reader of several files has their names in its own position.
+    const name = options.placeOffset === undefined ? path : null
     const { limit, malformed, maxRecords, skip } = settings
     const isPart = skip > 0 || limit !== null
     /** As many as may still be given, so that the position is never behind a record that was not. */
@@ -291,7 +293,7 @@ export const make = Effect.fnUntraced(function*<A>(
     const chunk = ({ records, rejected }: Pick<Taken<A>, "records" | "rejected">, isAll: boolean): SourceChunk<A> => {
       const packed = packing === null ? null : { packing, byte: isAll ? input.identity.size : packedByte(), isAll }
       const range = isPart ? { skipped: skip, given: input.given } : null
-      return { records, rejected, position: FilePosition.make(input, packed, range, input.identity) }
+      return { records, rejected, position: FilePosition.make(input, name, packed, range, input.identity) }
     }
     let isNew = false
     return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
@@ -317,6 +319,7 @@ export const make = Effect.fnUntraced(function*<A>(
       const known = typeof packed === "object" && packed !== null && "byte" in packed ? packed.byte : byte
       return typeof known === "number" ? known : 0
     },
+    locate: (place) => ({ input: path, place: place - settings.placeOffset, unit: "line" }),
     read: (from) => Stream.unwrap(read(from))
   }
 })
