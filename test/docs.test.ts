@@ -213,7 +213,7 @@ const optionInterfaces: ReadonlyArray<readonly [file: string, name: string]> = [
   ["src/sink/DeadLetterFile.ts", "DeadLetterFileOptions"],
   ["src/sink/DeadLetterTable.ts", "DeadLetterTableOptions"],
   ["src/state/FileStateBackend.ts", "FileStateBackendOptions"],
-  ["src/source/FileInput.ts", "FileOptions"],
+  ["src/source/FileFormat.ts", "FileOptions"],
   ["src/source/NdjsonSource.ts", "NdjsonOptions"],
   ["src/source/CsvSource.ts", "CsvOptions"],
   ["src/source/IterableSource.ts", "IterableOptions"],

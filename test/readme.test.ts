@@ -2,6 +2,7 @@
  * The README shows what is there: its programs are files that compile and run, its commands exist.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { inDirectory, keyspace, run, withClient } from "./exampleFixture.ts"
@@ -15,6 +16,20 @@ describe("README", () => {
     assert.include(readme, "    npm ci && npm test\n")
     assert.isString(scripts["demo"])
     assert.isString(scripts["test"])
+  })
+
+  it("the demo tells its flags, and what is none, without a stack trace", () => {
+    const demo = (...args: ReadonlyArray<string>) =>
+      spawnSync(process.execPath, ["examples/demo/demo.ts", ...args], { encoding: "utf8" })
+    const help = demo("--help")
+    assert.strictEqual(help.status, 0, help.stderr)
+    assert.match(help.stdout, /^ {2}--rows N .*\(default: 200000\)$/m)
+    for (const args of [["--row=3"], ["--kills=some"], ["flights"]]) {
+      const { status, stderr } = demo(...args)
+      assert.strictEqual(status, 64, stderr)
+      assert.match(stderr, /^error: .*\n\nLoads flights/)
+      assert.notMatch(stderr, /^\s+at /m)
+    }
   })
 
   it("shows its programs as they are in examples/", () => {

@@ -2,7 +2,7 @@
  * Loads 200,000 real flights into a real Cassandra, kills the loading process with SIGKILL at random moments, and
  * Cassandra itself once, starts the same command again each time, and then compares every row with the file.
  *
- *     npm run demo            (--rows N, --kills N, --parallelism N)
+ *     npm run demo            (with flags: npm run demo -- --help)
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem, Schedule } from "effect"
@@ -15,13 +15,49 @@ import * as CassandraServer from "../../src/testing/CassandraServer.ts"
 import * as Flights from "./flights.ts"
 import * as Oracle from "./oracle.ts"
 
-const { values: flags } = parseArgs({
-  options: {
-    rows: { type: "string", default: "200000" },
-    kills: { type: "string", default: "4" },
-    parallelism: { type: "string", default: "2" }
+const usage =
+  `Loads flights into a real Cassandra, exactly once, while the load is killed over and over, and compares every row.
+
+  node examples/demo/demo.ts [flags]
+
+  --rows N           flights to load (default: 200000)
+  --kills N          SIGKILLs to the load, and one more to Cassandra (default: 4)
+  --parallelism N    subtasks of the load (default: 2)
+  --help             this text
+
+Exit codes: 0 exactly once; 1 not, or too few kills; 3 another failure; 64 usage.
+`
+
+const readFlags = () => {
+  const { values } = parseArgs({
+    options: {
+      rows: { type: "string", default: "200000" },
+      kills: { type: "string", default: "4" },
+      parallelism: { type: "string", default: "2" },
+      help: { type: "boolean", short: "h", default: false }
+    }
+  })
+  for (const name of ["rows", "kills", "parallelism"] as const) {
+    if (!/^\d+$/.test(values[name])) throw new Error(`--${name} is ${values[name]}, and must be a whole number`)
   }
-})
+  return values
+}
+
+/** The flags, or null for a command line that is none, which is told. */
+const flagsOrNull = () => {
+  try {
+    return readFlags()
+  } catch (error) {
+    Process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+    return null
+  }
+}
+
+const flags = flagsOrNull() ?? Process.exit(64)
+if (flags.help) {
+  Process.stdout.write(usage)
+  Process.exit(0)
+}
 const rowCount = Number(flags.rows)
 const killCount = Number(flags.kills)
 

@@ -28,7 +28,7 @@ export class Record<out A> {
 }
 
 /**
- * Where a record is, for a person: in a file, the line.
+ * Where a record is, for a person. `unit` is what places count, where it is not simply records: in a file, lines.
  *
  * @category models
  * @since 0.1.0
@@ -36,7 +36,17 @@ export class Record<out A> {
 export interface Located {
   readonly input: string
   readonly place: number
+  readonly unit?: "line" | undefined
 }
+
+/**
+ * A place for a message: `flights.ndjson, line 151`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const placeText = ({ input, place, unit }: Located): string =>
+  unit === "line" ? `${input}, line ${place}` : `${input}, record at ${place}`
 
 /**
  * What a source could not read, word for word: a text, or bytes that are none. A line of CSV comes with what tells its

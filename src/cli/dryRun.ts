@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import type { Located } from "../checkpoint/Element.ts"
+import { placeText } from "../checkpoint/Element.ts"
 import { estimateBytes } from "../sink/BatchPlan.ts"
 import * as RowEncoder from "../sink/RowEncoder.ts"
 import type { SinkStatement } from "../sink/SinkStatement.ts"
@@ -70,8 +71,7 @@ export const dryRun = Effect.fnUntraced(function*(
   const locate = source.locate ?? ((place: number): Located => ({ input: source.describe, place }))
   const found = { records: 0, refused: 0, risks: 0, largestRowBytes: 0 }
   const say = (count: number, place: number, what: string) => {
-    const { input, place: at } = locate(place)
-    if (count <= shownMax) line.print(printable(`${input}, record at ${at}${what}`))
+    if (count <= shownMax) line.print(printable(`${placeText(locate(place))}${what}`))
   }
 
   const lookAtRow = (place: number, { params }: typeof writers[number]) => {

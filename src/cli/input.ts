@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Record } from "../checkpoint/Element.ts"
 import * as CsvSource from "../source/CsvSource.ts"
 import * as DeadLetterSource from "../source/DeadLetterSource.ts"
-import type * as FileInput from "../source/FileInput.ts"
+import type { FileOptions } from "../source/FileFormat.ts"
 import * as FilesSource from "../source/FilesSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
 import type { Source } from "../source/Source.ts"
@@ -45,7 +45,7 @@ export interface Input {
 const openOne = (
   format: Settings.Format,
   path: string,
-  options: FileInput.FileOptions
+  options: FileOptions
 ): Effect.Effect<FileSource, SourceError, FileSystem.FileSystem> =>
   format.kind === "csv"
     ? CsvSource.make(path, { ...options, delimiter: format.delimiter, header: format.header })
@@ -82,7 +82,7 @@ const openLetters = Effect.fnUntraced(function*(
   path: string,
   timestamps: "original" | "now",
   nullStrings: ReadonlyArray<string> | undefined,
-  settings: FileInput.FileOptions
+  settings: FileOptions
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
   const { source, statementOf, timestampOf } = yield* DeadLetterSource.make(path, settings)
   const names = yield* firstNames(source)
@@ -100,13 +100,13 @@ const openLetters = Effect.fnUntraced(function*(
 const checkHeaders = Effect.fnUntraced(function*(
   format: Settings.Format,
   files: ReadonlyArray<string>,
-  { malformed }: FileInput.FileOptions
+  { encoding, malformed, skip }: FileOptions
 ) {
   const headers = yield* Effect.forEach(
     files,
     (path) =>
       Effect.flatMap(
-        openOne(format, path, { malformed, maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }),
+        openOne(format, path, { encoding, malformed, skip, maxRecords: 1, blockBytes: 16 * 1024, testArchive: false }),
         firstRecords
       )
         .pipe(
@@ -139,11 +139,12 @@ const checkHeaders = Effect.fnUntraced(function*(
  */
 export const open = Effect.fnUntraced(function*(
   options: InputOptions,
-  settings: FileInput.FileOptions = {}
+  reading: FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
   if (options.replay !== undefined) {
-    return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, settings)
+    return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, reading)
   }
+  const settings = { ...reading, skip: options.skipRecords, limit: options.maxRecords, encoding: options.encoding }
   const files = yield* Files.expand(options.files)
   const format = yield* Settings.format(options, files)
   // What a pattern stands for may grow, so its position is one in several files even if there is one only now.

@@ -72,6 +72,23 @@ export const load = {
     "Whether the first line of CSV names the fields; with --no-header they are 0, 1, ... (default: true)",
     true
   ),
+  encoding: Flag.withDefault(
+    "encoding",
+    Kinds.encodings,
+    "utf-8",
+    "Encoding of the files, as latin1 (iso-8859-1), windows-1252, utf-16le or shift_jis"
+  ),
+  skipRecords: Flag.withDefault(
+    "skip-records",
+    Flag.count(0),
+    "0",
+    "Records at the start of each file that are not read, besides a header; the same for all runs of the job"
+  ),
+  maxRecords: Flag.optional(
+    "max-records",
+    Flag.count(1),
+    "Records that are read of each file at most, behind those skipped; a later run may raise it and go on (default: all)"
+  ),
 
   keyspace: Flag.optional(
     "keyspace",

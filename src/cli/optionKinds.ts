@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { MaxErrors } from "../sink/DeadLetters.ts"
+import * as TextEncoding from "../source/TextEncoding.ts"
 import * as Flag from "./flag.ts"
 
 /**
@@ -97,6 +98,18 @@ export const urls: Flag.Kind<string> = {
   metavar: "URL",
   expected: "a URL as http://127.0.0.1:4318",
   parse: (text) => /^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined
+}
+
+/**
+ * Of text.
+ *
+ * @category kinds
+ * @since 0.1.0
+ */
+export const encodings: Flag.Kind<string> = {
+  metavar: "name",
+  expected: TextEncoding.expectedNames,
+  parse: (text) => TextEncoding.make(text)?.name.toLowerCase()
 }
 
 /**

@@ -24,6 +24,9 @@ export const verify = {
   format: load.format,
   delimiter: load.delimiter,
   header: load.header,
+  encoding: load.encoding,
+  skipRecords: load.skipRecords,
+  maxRecords: load.maxRecords,
   keyspace: load.keyspace,
   table: load.table,
   mapping: load.mapping,
@@ -113,10 +116,24 @@ export type DdlOptions = Command.Command.Config.Infer<typeof ddl>
  * @category models
  * @since 0.1.0
  */
-export type InputOptions = Pick<VerifyOptions, "files" | "format" | "delimiter" | "header" | "nullStrings"> & Replaying
+export type InputOptions =
+  & Pick<
+    VerifyOptions,
+    "files" | "format" | "delimiter" | "header" | "encoding" | "skipRecords" | "maxRecords" | "nullStrings"
+  >
+  & Replaying
 
-const { delimiter: _delimiter, dryRun: _dryRun, files: _files, format: _format, header: _header, ...withoutInput } =
-  load
+const {
+  delimiter: _delimiter,
+  dryRun: _dryRun,
+  encoding: _encoding,
+  files: _files,
+  format: _format,
+  header: _header,
+  maxRecords: _maxRecords,
+  skipRecords: _skipRecords,
+  ...withoutInput
+} = load
 
 /**
  * The flags of `replay-dead-letters`: those of `load`, but for how files are read.

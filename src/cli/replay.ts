@@ -16,6 +16,9 @@ const toLoad = ({ file, timestamps, ...options }: ReplayOptions): LoadOptions =>
   format: undefined,
   delimiter: undefined,
   header: true,
+  encoding: "utf-8",
+  skipRecords: 0,
+  maxRecords: undefined,
   dryRun: false,
   replay: timestamps
 })

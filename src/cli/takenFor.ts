@@ -25,13 +25,11 @@ const ofNdjson = ({ excerpt, input }: MalformedRecord): string | undefined =>
     : undefined
 
 const hintFor = (error: MalformedRecord, format: Format): string | undefined => {
-  const { excerpt, input, line, problem } = error
+  const { excerpt, line, problem } = error
   if (line > 1) return undefined
   // The mark of UTF-16 is no UTF-8, and every other byte of plain text in it is zero.
   if (/^\ufffd\ufffd|^(?:\\u0000)?.\\u0000/.test(excerpt)) {
-    return `If the file is UTF-16, this makes it UTF-8: ${
-      by("iconv -f UTF-16 -t UTF-8", input, format.kind === "csv" ? ".utf8.csv" : ".utf8.ndjson")
-    }`
+    return `If the file is UTF-16, add --encoding utf-16${/^(?:\ufffd\ufffd)?\\u0000/.test(excerpt) ? "be" : "le"}`
   }
   if (format.kind === "ndjson") return ofNdjson(error)
   return format.header && problem.startsWith("in the header") && !problem.includes("line break")

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Located } from "../checkpoint/Element.ts"
+import { placeText } from "../checkpoint/Element.ts"
 import * as RowEncoder from "../sink/RowEncoder.ts"
 import * as Checks from "./checks.ts"
 import { exitCodes } from "./exitCode.ts"
@@ -95,12 +96,11 @@ const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   const onDifference: TableOracle.OnDifference = (place, what) => {
     if (++shown > shownMax) return
     const at = place === null ? null : locate(place)
-    line.print(printable(at === null ? what : `${at.input}, record at ${at.place}: ${what}`))
+    line.print(printable(at === null ? what : `${placeText(at)}: ${what}`))
   }
   const counts = { records: 0, setAside: 0, leftOut: 0 }
   const leaveOut = (place: number, what: string) => {
-    const { input, place: at } = locate(place)
-    if (++counts.leftOut <= shownMax) line.print(printable(`${input}, record at ${at}${what} (left out)`))
+    if (++counts.leftOut <= shownMax) line.print(printable(`${placeText(locate(place))}${what} (left out)`))
   }
   const verdict: Verdict = {
     rows: 0,

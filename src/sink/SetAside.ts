@@ -12,6 +12,7 @@ import * as Metric from "effect/Metric"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import * as CqlText from "../cassandra/CqlText.ts"
 import type { BadRecord, Located, RawRecord } from "../checkpoint/Element.ts"
+import { placeText } from "../checkpoint/Element.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { FrameWriter, LoggedRow } from "../state/RowFrame.ts"
 import { letterStatement } from "../state/RowFrame.ts"
@@ -129,10 +130,8 @@ export const make = (
       ? new TooManyBadRecords({ errors: total(), records: all, maxErrors, where, example: example ?? "see there" })
       : null
   }
-  const describe = (place: number, column: string | null, message: string): string => {
-    const { input, place: at } = locate(place)
-    return `${input}, record at ${at}${column === null ? "" : `, column ${column}`}: ${message}`
-  }
+  const describe = (place: number, column: string | null, message: string): string =>
+    `${placeText(locate(place))}${column === null ? "" : `, column ${column}`}: ${message}`
 
   const log = (frame: Frame, place: number, out: FrameWriter, timestamp: number): void => {
     const { column, message } = frame.meta
@@ -193,8 +192,8 @@ export const make = (
     }
 
     /** A letter that this run did not count when it was logged. */
-    const count = (letter: DeadLetter): TooManyBadRecords | null => {
-      example ??= `${letter.position.input}, record at ${letter.position.place}: ${letter.error.message}`
+    const count = (letter: DeadLetter, place: number): TooManyBadRecords | null => {
+      example ??= describe(place, null, letter.error.message)
       ids.add(letter.id)
       return tooMany()
     }
@@ -206,7 +205,7 @@ export const make = (
           if (row.statement !== letterStatement) continue
           const letter = ofFrame(row)
           if (!isRestored) logged--
-          const error = count(letter)
+          const error = count(letter, row.place)
           if (error !== null) return yield* error
           hold(letter)
           if (held.length >= heldMax || heldCharacters >= heldCharactersMax) yield* flush
@@ -222,7 +221,7 @@ export const make = (
           record: CqlText.toObjectText(names[row.statement]!, row.values),
           raw: null
         }
-        const tooManyNow = count(letter)
+        const tooManyNow = count(letter, row.place)
         if (tooManyNow !== null) return yield* tooManyNow
         hold(letter)
         if (held.length >= heldMax || heldCharacters >= heldCharactersMax) yield* flush

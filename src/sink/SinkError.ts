@@ -4,6 +4,10 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { placeText } from "../checkpoint/Element.ts"
+
+/** What places count: see `Located`. */
+const Unit = Schema.optional(Schema.Literal("line"))
 
 /**
  * The statement can't be written exactly once. Every reason is listed.
@@ -52,11 +56,11 @@ export class SchemaRefused extends Schema.TaggedError<SchemaRefused>("effect-cas
  */
 export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cassandra/RecordRefused")(
   "RecordRefused",
-  { input: Schema.String, place: Schema.Number, column: Schema.String, problem: Schema.String }
+  { input: Schema.String, place: Schema.Number, unit: Unit, column: Schema.String, problem: Schema.String }
 ) {
   override get message(): string {
     const column = this.column === "" ? "" : `, column ${this.column}`
-    return `${this.input}, record at ${this.place}${column}: ${this.problem}`
+    return `${placeText(this)}${column}: ${this.problem}`
   }
   get isRetryable(): boolean {
     return false
@@ -73,12 +77,13 @@ export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cas
 export class RowRefused extends Schema.TaggedError<RowRefused>("effect-cassandra/RowRefused")("RowRefused", {
   input: Schema.String,
   place: Schema.Number,
+  unit: Unit,
   checkpointId: Schema.Int,
   query: Schema.String,
   detail: Schema.String
 }) {
   override get message(): string {
-    return `${this.input}, record at ${this.place} (in checkpoint ${this.checkpointId}): Cassandra refuses this row: ` +
+    return `${placeText(this)} (in checkpoint ${this.checkpointId}): Cassandra refuses this row: ` +
       `${this.detail}. It stays in the log: make the table (or its limits) accept it and start again.`
   }
   get isRetryable(): boolean {

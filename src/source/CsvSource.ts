@@ -9,6 +9,7 @@ import type * as FileSystem from "effect/FileSystem"
 import { isUtf8 } from "node:buffer"
 import { Record } from "../checkpoint/Element.ts"
 import * as CsvScan from "./CsvScan.ts"
+import * as FileFormat from "./FileFormat.ts"
 import * as FileInput from "./FileInput.ts"
 import type { Source } from "./Source.ts"
 import { excerpt, InvalidOption, MalformedRecord, SourceError } from "./SourceError.ts"
@@ -37,7 +38,7 @@ export interface CsvRecord {
  * @category models
  * @since 0.1.0
  */
-export interface CsvOptions extends FileInput.FileOptions {
+export interface CsvOptions extends FileFormat.FileOptions {
   readonly columns?: ReadonlyArray<string> | undefined
   readonly header?: boolean | undefined
   readonly delimiter?: string | undefined
@@ -76,135 +77,144 @@ const columnsProblem = (columns: ReadonlyArray<string>): string | null => {
   return null
 }
 
-const malformed = (path: string, window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
+const malformed = (
+  path: string,
+  window: FileFormat.Window,
+  index: number,
+  line: number,
+  problem: string
+): SourceError =>
   new SourceError({
     reason: new MalformedRecord({
       input: path,
       line: line + 1,
       byte: window.byte + index - window.start,
-      excerpt: FileInput.excerptAt(window, index, endOfLine(window, index)),
+      excerpt: FileFormat.excerptAt(window, index, endOfLine(window, index)),
       problem
     })
   })
 
-const endOfLine = (window: FileInput.Window, index: number): number => {
+const endOfLine = (window: FileFormat.Window, index: number): number => {
   const found = window.buffer.indexOf(lineFeed, index)
   const end = found < 0 || found > window.end ? window.end : found
   return end > index && window.buffer[end - 1] === carriageReturn ? end - 1 : end
 }
 
-const format = (path: string, dialect: Dialect) => (settings: FileInput.FileSettings): FileInput.Format<CsvRecord> => {
-  const tooLongHint = "Check that no quote is left open"
-  const rules: CsvScan.ScanRules = {
-    delimiter: dialect.delimiter.charCodeAt(0),
-    quote: dialect.quote === null ? -1 : dialect.quote.charCodeAt(0),
-    fields: 0,
-    maxRecords: settings.maxRecords,
-    maxRecordBytes: settings.maxRecordBytes
-  }
-  let columns = dialect.columns
-  let recordRules = rules
-
-  const failure = (window: FileInput.Window, index: number, line: number, problem: string): SourceError =>
-    problem === "long"
-      ? FileInput.tooLong(path, window, index, line, settings.maxRecordBytes, tooLongHint)
-      : malformed(path, window, index, line, problem)
-
-  /**
-   * A record of the wrong length ends where it ends. Where quotes make no sense, nobody knows: then what is set aside is the
-   * line it starts on, and the next one is read as a record.
-   */
-  const malformedAt = (
-    window: FileInput.Window,
-    error: SourceError,
-    end: number | null,
-    lines: number
-  ): FileInput.Malformed | null => {
-    const csv = { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
-    if (end !== null) return new FileInput.Malformed(error, end, lines, csv)
-    const lineEnd = window.buffer.indexOf(lineFeed, window.start)
-    if (lineEnd >= 0 && lineEnd < window.end) return new FileInput.Malformed(error, lineEnd + 1, lines, csv)
-    // The rest of the line is still to be read.
-    return window.final ? new FileInput.Malformed(error, window.end, lines, csv) : null
-  }
-
-  const fieldsOf = (window: FileInput.Window, start: number, end: number): Array<Array<string>> =>
-    // The file may end between a carriage return and its line feed.
-    parseFields(
-      window.buffer.subarray(start, end === window.end && window.buffer[end - 1] === carriageReturn ? end - 1 : end),
-      dialect
-    )
-
-  const header: FileInput.Split<never> = (window) => {
-    const { buffer, end, final, line, start } = window
-    const scanned = CsvScan.scan(buffer, start, end, line, final, { ...rules, maxRecords: 1 })
-    if (scanned.problem !== null) return failure(window, scanned.end, scanned.line, scanned.problem)
-    if (scanned.starts.length === 0) return final ? { records: [], end, lines: scanned.line - line } : null
-    if (columns === null && !dialect.header) {
-      // Only looked at: it is the first record as well.
-      columns = fieldsOf(window, scanned.starts[0]!, scanned.end)[0]!.map((_, i) => String(i))
-      return { records: [], end: start, lines: 0 }
+const format =
+  (path: string, dialect: Dialect) => (settings: FileFormat.FileSettings): FileFormat.Format<CsvRecord> => {
+    const tooLongHint = "Check that no quote is left open"
+    const rules: CsvScan.ScanRules = {
+      delimiter: dialect.delimiter.charCodeAt(0),
+      quote: dialect.quote === null ? -1 : dialect.quote.charCodeAt(0),
+      fields: 0,
+      maxRecords: 1,
+      maxRecordBytes: settings.maxRecordBytes
     }
-    if (columns === null) {
-      const at = scanned.starts[0]!
-      const before = scanned.lines[0]!
-      if (!isUtf8(buffer.subarray(at, scanned.end))) {
-        return malformed(path, window, at, before, "the header is not valid UTF-8")
+    let columns = dialect.columns
+    let recordRules = rules
+
+    const failure = (window: FileFormat.Window, index: number, line: number, problem: string): SourceError =>
+      problem === "long"
+        ? FileFormat.tooLong(path, window, index, line, settings.maxRecordBytes, tooLongHint)
+        : malformed(path, window, index, line, problem)
+
+    /**
+     * A record of the wrong length ends where it ends. Where quotes make no sense, nobody knows: then what is set aside is the
+     * line it starts on, and the next one is read as a record.
+     */
+    const malformedAt = (
+      window: FileFormat.Window,
+      error: SourceError,
+      end: number | null,
+      lines: number
+    ): FileFormat.Malformed | null => {
+      const csv = { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
+      if (end !== null) return new FileFormat.Malformed(error, end, lines, csv)
+      const lineEnd = window.buffer.indexOf(lineFeed, window.start)
+      if (lineEnd >= 0 && lineEnd < window.end) return new FileFormat.Malformed(error, lineEnd + 1, lines, csv)
+      // The rest of the line is still to be read.
+      return window.final ? new FileFormat.Malformed(error, window.end, lines, csv) : null
+    }
+
+    const fieldsOf = (window: FileFormat.Window, start: number, end: number): Array<Array<string>> =>
+      // The file may end between a carriage return and its line feed.
+      parseFields(
+        window.buffer.subarray(start, end === window.end && window.buffer[end - 1] === carriageReturn ? end - 1 : end),
+        dialect
+      )
+
+    const header: FileFormat.Split<never> = (window) => {
+      const { buffer, end, final, line, start } = window
+      const scanned = CsvScan.scan(buffer, start, end, line, final, rules)
+      if (scanned.problem !== null) return failure(window, scanned.end, scanned.line, scanned.problem)
+      if (scanned.starts.length === 0) return final ? { records: [], end, lines: scanned.line - line } : null
+      if (columns === null && !dialect.header) {
+        // Only looked at: it is the first record as well.
+        columns = fieldsOf(window, scanned.starts[0]!, scanned.end)[0]!.map((_, i) => String(i))
+        return { records: [], end: start, lines: 0 }
       }
-      const names = fieldsOf(window, at, scanned.end)[0]!
-      const problem = columnsProblem(names) ?? (names.some((name) => /[\r\n]/.test(name))
-        ? "a column name holds a line break (lines must end with LF or CRLF)"
-        : null)
-      if (problem !== null) return malformed(path, window, at, before, `in the header, ${problem}`)
-      columns = names
+      if (columns === null) {
+        const at = scanned.starts[0]!
+        const before = scanned.lines[0]!
+        if (!isUtf8(buffer.subarray(at, scanned.end))) {
+          return malformed(path, window, at, before, `the header is not valid ${settings.encoding.name}`)
+        }
+        const names = fieldsOf(window, at, scanned.end)[0]!
+        const problem = columnsProblem(names) ?? (names.some((name) => /[\r\n]/.test(name))
+          ? "a column name holds a line break (lines must end with LF or CRLF)"
+          : null)
+        if (problem !== null) return malformed(path, window, at, before, `in the header, ${problem}`)
+        columns = names
+      }
+      return { records: [], end: scanned.end, lines: scanned.line - line }
     }
-    return { records: [], end: scanned.end, lines: scanned.line - line }
-  }
 
-  const split: FileInput.Split<CsvRecord> = (window) => {
-    const names = columns!
-    if (recordRules.fields !== names.length) recordRules = { ...rules, fields: names.length }
-    const { buffer, end, final, line, start } = window
-    const scanned = CsvScan.scan(buffer, start, end, line, final, recordRules)
-    if (scanned.problem !== null && scanned.end === start) {
-      const error = failure(window, start, line, scanned.problem)
-      if (scanned.problem === "long") return error
-      return malformedAt(window, error, scanned.problemEnd, scanned.problemLines)
-    }
-    if (scanned.end === start) return null
-    const { lines, starts } = scanned
-    let count = starts.length
-    let taken = scanned.end
-    let lineAfter = scanned.line
-    if (!isUtf8(buffer.subarray(start, taken))) {
-      count = 0
-      while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
-      taken = starts[count]!
-      lineAfter = lines[count]!
-      if (taken === start) {
-        const error = malformed(path, window, start, line, "the record is not valid UTF-8")
-        const hasNext = starts.length > 1
-        return malformedAt(
-          window,
-          error,
-          hasNext ? starts[1]! : scanned.end,
-          (hasNext ? lines[1]! : scanned.line) - line
-        )
+    const split: FileFormat.Split<CsvRecord> = (window, maxRecords) => {
+      const names = columns!
+      if (recordRules.fields !== names.length || recordRules.maxRecords !== maxRecords) {
+        recordRules = { ...rules, fields: names.length, maxRecords }
+      }
+      const { buffer, end, final, line, start } = window
+      const scanned = CsvScan.scan(buffer, start, end, line, final, recordRules)
+      if (scanned.problem !== null && scanned.end === start) {
+        const error = failure(window, start, line, scanned.problem)
+        if (scanned.problem === "long") return error
+        return malformedAt(window, error, scanned.problemEnd, scanned.problemLines)
+      }
+      if (scanned.end === start) return null
+      const { lines, starts } = scanned
+      let count = starts.length
+      let taken = scanned.end
+      let lineAfter = scanned.line
+      if (!isUtf8(buffer.subarray(start, taken))) {
+        count = 0
+        while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
+        taken = starts[count]!
+        lineAfter = lines[count]!
+        if (taken === start) {
+          const error = malformed(path, window, start, line, `the record is not valid ${settings.encoding.name}`)
+          const hasNext = starts.length > 1
+          return malformedAt(
+            window,
+            error,
+            hasNext ? starts[1]! : scanned.end,
+            (hasNext ? lines[1]! : scanned.line) - line
+          )
+        }
+      }
+      const rows = count === 0 ? [] : fieldsOf(window, start, taken)
+      if (rows.length !== count) {
+        throw new Error(`${path}: ${count} records were found from line ${line + 1} on, but ${rows.length} were parsed`)
+      }
+      return {
+        records: toRecords(rows, names, lines, scanned.emptyQuoted, settings.placeOffset),
+        end: taken,
+        lines: lineAfter - line
       }
     }
-    const rows = count === 0 ? [] : fieldsOf(window, start, taken)
-    if (rows.length !== count) {
-      throw new Error(`${path}: ${count} records were found from line ${line + 1} on, but ${rows.length} were parsed`)
-    }
-    return {
-      records: toRecords(rows, names, lines, scanned.emptyQuoted, settings.placeOffset),
-      end: taken,
-      lines: lineAfter - line
-    }
-  }
 
-  return { header: dialect.header || columns === null ? header : null, split, tooLongHint }
-}
+    return { header: dialect.header || columns === null ? header : null, split, tooLongHint }
+  }
 
 const toRecords = (
   rows: ReadonlyArray<ReadonlyArray<string>>,
@@ -285,7 +295,7 @@ const dialectOf = (path: string, options: CsvOptions): Dialect | SourceError => 
  *
  * Lines end with LF or CRLF; blank lines are skipped, and counted; a byte order mark is skipped. Values are strings or
  * null and are not trimmed. Fails with `MalformedRecord` at a record with another number of fields than the header, a
- * misplaced or unclosed quote, or invalid UTF-8, after everything before it was delivered (or hands it on, with
+ * misplaced or unclosed quote, or what is no text in the file's encoding, after everything before it was delivered (or hands it on, with
  * `malformed: "reject"`), and at a header with an
  * empty or repeated name; with `RecordTooLong`; with `InvalidOption`; with `InputChanged` when resumed on a file whose
  * read part differs.

@@ -18,142 +18,22 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { isUtf8 } from "node:buffer"
 import { crc32 } from "node:zlib"
-import type { RawRecord, Record } from "../checkpoint/Element.ts"
 import { BadRecord } from "../checkpoint/Element.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as FileBytes from "./FileBytes.ts"
+import type { FileOptions, FileSettings, Format, Split, Taken, Window } from "./FileFormat.ts"
+import { Malformed, settingsOf, tooLong } from "./FileFormat.ts"
 import * as FilePosition from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
-import {
-  excerpt,
-  fromPlatformError,
-  InputUnreadable,
-  InvalidOption,
-  RecordTooLong,
-  SourceError
-} from "./SourceError.ts"
+import { excerpt, fromPlatformError, InputUnreadable, InvalidOption, SourceError } from "./SourceError.ts"
+import * as TextEncoding from "./TextEncoding.ts"
+import * as Transcoded from "./Transcoded.ts"
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
 
-/**
- * How a file is read, whatever its format.
- *
- * - `blockBytes`: bytes read at once, and about the most that a chunk holds; default 256 KiB. Barriers go between
- *   chunks, so a larger block makes them wait longer.
- * - `maxRecords`: records in a chunk at most; default 4096.
- * - `maxRecordBytes`: the longest record accepted, without its line feed; default 16 MiB. Memory held is at most about
- *   twice that.
- * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
- *
- * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
- * - `malformed`: what a record that is not what the format says does: `fail` (the default) ends the source there, `reject`
- *   hands it on as it is, for the dead letters, and reads on behind it. One that is too long, and a bad header, always fail.
- *
- * All others are whole numbers of at least 1.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FileOptions {
-  readonly blockBytes?: number | undefined
-  readonly maxRecords?: number | undefined
-  readonly maxRecordBytes?: number | undefined
-  readonly placeOffset?: number | undefined
-  readonly testArchive?: boolean | undefined
-  readonly malformed?: "fail" | "reject" | undefined
-}
-
-/**
- * The options with their defaults filled in.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FileSettings {
-  readonly blockBytes: number
-  readonly maxRecords: number
-  readonly maxRecordBytes: number
-  readonly placeOffset: number
-  readonly testArchive: boolean
-  readonly malformed: "fail" | "reject"
-}
-
-/**
- * The bytes read and not yet taken: `buffer[start, end)`, never empty. `byte` is the offset of `start` in the file and
- * `line` the number of lines before it. With `final`, nothing follows in the file.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Window {
-  readonly buffer: Buffer
-  readonly start: number
-  readonly end: number
-  readonly byte: number
-  readonly line: number
-  readonly final: boolean
-}
-
-/**
- * What a format took from a window: the records in `buffer[start, end)`, with `end` behind the last of them, and how many
- * lines that was.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Taken<A> {
-  readonly records: ReadonlyArray<Record<A>>
-  readonly rejected?: ReadonlyArray<BadRecord> | undefined
-  readonly end: number
-  readonly lines: number
-}
-
-/**
- * A record at the start of a window that is not what the format says: it ends before `end`, where the next one may begin.
- *
- * @category models
- * @since 0.1.0
- */
-export class Malformed {
-  readonly error: SourceError
-  readonly end: number
-  readonly lines: number
-  readonly csv: RawRecord["csv"]
-  constructor(error: SourceError, end: number, lines: number, csv: RawRecord["csv"]) {
-    this.error = error
-    this.end = end
-    this.lines = lines
-    this.csv = csv
-  }
-}
-
-/**
- * Takes records from the start of a window. `null` means that the window does not hold a whole one, and is not allowed for
- * a final window. A bad record is returned as an error only if it is the first thing in the window; otherwise what
- * stands before it is taken, so that everything before a bad record is delivered.
- *
- * @category models
- * @since 0.1.0
- */
-export type Split<A> = (window: Window) => Taken<A> | Malformed | SourceError | null
-
-/**
- * `header`, if given, takes the header from the start of the file; it is called before the first `split`, when resuming
- * too. `tooLongHint` ends the message about a record that is too long.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Format<A> {
-  readonly header: Split<never> | null
-  readonly split: Split<A>
-  readonly tooLongHint: string
-}
-
-/** The one mutable thing: an open file, and what of it is in memory. */
+/** The one mutable thing: an open file, what of it is in memory, and how many of its records were given. */
 interface Input extends Window {
   readonly path: string
   readonly settings: FileSettings
@@ -164,6 +44,7 @@ interface Input extends Window {
   end: number
   byte: number
   line: number
+  given: number
   crc: number
   openEnd: boolean
   final: boolean
@@ -211,7 +92,7 @@ const fill = Effect.fnUntraced(function*(input: Input) {
 
 const advance = (input: Input, end: number, lines: number): void => {
   input.crc = crc32(input.buffer.subarray(input.start, end), input.crc)
-  input.openEnd = input.buffer[end - 1] !== lineFeed
+  input.openEnd = !TextEncoding.endsWith(input.settings.encoding, input.buffer, input.start, end, lineFeed)
   input.byte += end - input.start
   input.line += lines
   input.start = end
@@ -222,28 +103,39 @@ const reject = (
   { buffer, line, settings, start }: Input,
   { csv, end: behind, error: { reason } }: Malformed
 ): BadRecord => {
+  const { encoding } = settings
   let end = behind
-  if (end > start && buffer[end - 1] === lineFeed) end--
-  if (end > start && buffer[end - 1] === carriageReturn) end--
+  for (const character of [lineFeed, carriageReturn]) {
+    if (TextEncoding.endsWith(encoding, buffer, start, end, character)) end -= encoding.unit
+  }
   const bytes = Buffer.from(buffer.subarray(start, end))
-  const isText = isUtf8(bytes)
+  const text = encoding.decode(bytes)
   return new BadRecord(
     line + 1 + settings.placeOffset,
     reason._tag,
     "problem" in reason ? reason.problem : reason.message,
-    { text: isText ? bytes.toString() : null, bytes: isText ? null : bytes, csv }
+    { text, bytes: text === null ? bytes : null, csv }
   )
 }
 
-/** What `split` takes next, reading on as needed; `null` at the end of the file. */
-const take = Effect.fnUntraced(function*<A>(input: Input, split: Split<A>, tooLongHint: string) {
+/** Enough for the beginning of a record in a message. */
+const excerptBytes = 1024
+
+/** What `split` takes next, `maxRecords` at most, reading on as needed; `null` at the end of the file. */
+const take = Effect.fnUntraced(function*<A>(
+  input: Input,
+  split: Split<A>,
+  tooLongHint: string,
+  maxRecords: number,
+  onMalformed: FileSettings["malformed"]
+) {
   while (true) {
     const held = input.end - input.start
     if (held > 0) {
-      const taken = split(input)
+      const taken = split(input, maxRecords)
       if (taken instanceof SourceError) return yield* taken
       if (taken instanceof Malformed) {
-        if (input.settings.malformed === "fail") return yield* taken.error
+        if (onMalformed === "fail") return yield* taken.error
         const rejected = [reject(input, taken)]
         advance(input, taken.end, taken.lines)
         return { records: [], rejected, end: taken.end, lines: taken.lines }
@@ -253,7 +145,9 @@ const take = Effect.fnUntraced(function*<A>(input: Input, split: Split<A>, tooLo
         return taken
       }
       if (held > input.settings.maxRecordBytes) {
-        return yield* tooLong(input.path, input, input.start, input.line, input.settings.maxRecordBytes, tooLongHint)
+        const { encoding, maxRecordBytes } = input.settings
+        const window = Transcoded.asUtf8(encoding, input, Math.min(input.end, input.start + excerptBytes))
+        return yield* tooLong(input.path, window, window.start, input.line, maxRecordBytes, tooLongHint)
       }
     } else if (input.final) {
       return null
@@ -264,9 +158,31 @@ const take = Effect.fnUntraced(function*<A>(input: Input, split: Split<A>, tooLo
 
 /** The byte order mark belongs to the encoding, not to the first record. */
 const skipByteOrderMark = Effect.fnUntraced(function*(input: Input) {
-  while (input.end < 3 && !input.final) yield* fill(input)
-  if (input.end >= 3 && input.buffer[0] === 0xef && input.buffer[1] === 0xbb && input.buffer[2] === 0xbf) {
-    advance(input, 3, 0)
+  const { encoding: { mark, name, unit } } = input.settings
+  if (mark === null) return
+  const begins = (bytes: Uint8Array) =>
+    Buffer.compare(input.buffer.subarray(0, Math.min(input.end, bytes.length)), bytes) === 0
+  while (input.end < mark.length && !input.final) yield* fill(input)
+  if (begins(mark)) return advance(input, mark.length, 0)
+  const other = unit === 1 ? undefined : Object.entries(TextEncoding.wideMarks).find(([, mark]) => begins(mark))
+  if (other === undefined) return
+  const problem = `is ${excerpt(name)}, and the file begins with the byte order mark of ${other[0]}: give that`
+  return yield* new SourceError({ reason: new InvalidOption({ input: input.path, option: "encoding", problem }) })
+})
+
+const countOf = ({ records, rejected }: Pick<Taken<unknown>, "records" | "rejected">): number =>
+  records.length + (rejected?.length ?? 0)
+
+/** Records that are skipped at once: as many as a chunk has by default, however many the reader wants. */
+const skippedAtOnce = 4096
+
+/** Passes over the first records, those that can't be read too. */
+const skipRecords = Effect.fnUntraced(function*<A>(input: Input, { split, tooLongHint }: Format<A>) {
+  let left = input.settings.skip
+  while (left > 0) {
+    const taken = yield* take(input, split, tooLongHint, Math.min(left, skippedAtOnce), "reject")
+    if (taken === null) break
+    left -= countOf(taken)
   }
 })
 
@@ -309,6 +225,8 @@ const open = Effect.fnUntraced(function*<A>(
   const bytes = yield* openBytes
   if (from === null) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
   const position = from === null ? null : yield* FilePosition.verify(bytes, path, scratch, identity, from)
+  const rangeProblem = position === null ? null : FilePosition.rangeProblem(position, settings)
+  if (rangeProblem !== null) return yield* FilePosition.changed(path, rangeProblem, FilePosition.sameRange)
   const isSame = position !== null && FilePosition.isSame(identity, position)
   if (position !== null && !isSame) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
   const input: Input = {
@@ -322,74 +240,23 @@ const open = Effect.fnUntraced(function*<A>(
     end: 0,
     byte: 0,
     line: 0,
+    given: 0,
     crc: 0,
     openEnd: false,
     final: false
   }
   if (position === null || format.header !== null) {
     yield* skipByteOrderMark(input)
-    if (format.header !== null) yield* take(input, format.header, format.tooLongHint)
+    if (format.header !== null) yield* take(input, format.header, format.tooLongHint, 1, "fail")
   }
-  if (position !== null) {
-    const { byte, crc, line, openEnd } = position
+  if (position === null) {
+    yield* skipRecords(input, format)
+  } else {
+    const { byte, crc, line, openEnd, range } = position
     const final = isSame && position.packed?.isAll === true
-    Object.assign(input, { bytes, start: 0, end: 0, byte, line, crc, openEnd, final })
+    Object.assign(input, { bytes, start: 0, end: 0, byte, line, given: range?.given ?? 0, crc, openEnd, final })
   }
   return input
-})
-
-/**
- * A `RecordTooLong` for the record that starts at `index` of the window, on the line after `line`.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const tooLong = (
-  path: string,
-  window: Window,
-  index: number,
-  line: number,
-  maxBytes: number,
-  hint: string
-): SourceError =>
-  new SourceError({
-    reason: new RecordTooLong({
-      input: path,
-      line: line + 1,
-      byte: window.byte + index - window.start,
-      maxBytes,
-      excerpt: excerptAt(window, index, window.end),
-      hint
-    })
-  })
-
-/**
- * The excerpt of a record that starts at `index` of the window and ends at or before `end`.
- *
- * @category formatting
- * @since 0.1.0
- */
-export const excerptAt = (window: Window, index: number, end: number): string =>
-  // 4 bytes a character and one character more, so that the excerpt notices what it leaves out
-  excerpt(window.buffer.toString("utf8", index, Math.min(end, index + 324)))
-
-const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOptions) {
-  const settings: FileSettings = {
-    blockBytes: options.blockBytes ?? 256 * 1024,
-    maxRecords: options.maxRecords ?? 4096,
-    maxRecordBytes: options.maxRecordBytes ?? 16 * 1024 * 1024,
-    placeOffset: options.placeOffset ?? 0,
-    testArchive: options.testArchive ?? true,
-    malformed: options.malformed ?? "fail"
-  }
-  for (const option of ["blockBytes", "maxRecords", "maxRecordBytes"] as const) {
-    const value = settings[option]
-    if (!Number.isSafeInteger(value) || value < 1) {
-      const problem = `must be a whole number of at least 1, not ${value}`
-      return yield* new SourceError({ reason: new InvalidOption({ input: path, option, problem }) })
-    }
-  }
-  return settings
 })
 
 /**
@@ -397,7 +264,7 @@ const settingsOf = Effect.fnUntraced(function*(path: string, options: FileOption
  *
  * Fails at once with `InputNotFound` or `InputUnreadable` if the file cannot be opened, and with `InvalidOption`. The file
  * is opened anew by each `read` and closed when the stream ends, fails or is interrupted. `total` is the size in bytes
- * when the source was made.
+ * when the source was made; null with a `limit`, as nobody knows how many bytes these records have.
  *
  * @category constructors
  * @since 0.1.0
@@ -414,33 +281,45 @@ export const make = Effect.fnUntraced(function*<A>(
   /** Archives that are known to be whole. */
   const seen = new Set<string>()
   const read = Effect.fnUntraced(function*(from: Position | null) {
-    const chosen = format(settings)
+    const chosen = Transcoded.formatIn(settings.encoding, format(settings))
     const input = yield* open(path, settings, chosen, from, seen)
     const { packing, packedByte } = input.bytes
-    const next = Effect.suspend(() => take(input, chosen.split, chosen.tooLongHint))
+    // A reader of several files has their names in its own position.
+    const name = options.placeOffset === undefined ? path : null
+    const { limit, malformed, maxRecords, skip } = settings
+    const isPart = skip > 0 || limit !== null
+    /** As many as may still be given, so that the position is never behind a record that was not. */
+    const most = () => limit === null ? maxRecords : Math.min(maxRecords, limit - input.given)
     const chunk = ({ records, rejected }: Pick<Taken<A>, "records" | "rejected">, isAll: boolean): SourceChunk<A> => {
       const packed = packing === null ? null : { packing, byte: isAll ? input.identity.size : packedByte(), isAll }
-      return { records, rejected, position: FilePosition.make(input, packed, input.identity) }
+      const range = isPart ? { skipped: skip, given: input.given } : null
+      return { records, rejected, position: FilePosition.make(input, name, packed, range, input.identity) }
     }
     let isNew = false
-    return Stream.fromPull(Effect.succeed(Effect.flatMap(next, (taken) => {
-      if (taken !== null) {
-        isNew = true
-        return Effect.succeed([chunk(taken, false)] as const)
-      }
-      // Behind the end of an archive, it need not be unpacked again to find that nothing follows.
-      if (!isNew || packing === null) return Cause.done()
-      isNew = false
-      return Effect.succeed([chunk({ records: [] }, true)] as const)
+    return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
+      const maxRecords = most()
+      if (maxRecords <= 0) return Cause.done()
+      return Effect.flatMap(take(input, chosen.split, chosen.tooLongHint, maxRecords, malformed), (taken) => {
+        if (taken !== null) {
+          isNew = true
+          input.given += countOf(taken)
+          return Effect.succeed([chunk(taken, false)] as const)
+        }
+        // Behind the end of an archive, it need not be unpacked again to find that nothing follows.
+        if (!isNew || packing === null) return Cause.done()
+        isNew = false
+        return Effect.succeed([chunk({ records: [] }, true)] as const)
+      })
     })))
   })
   return {
     describe: path,
-    total: Number(info.size),
+    total: settings.limit === null ? Number(info.size) : null,
     progress: ({ byte, packed }) => {
       const known = typeof packed === "object" && packed !== null && "byte" in packed ? packed.byte : byte
       return typeof known === "number" ? known : 0
     },
+    locate: (place) => ({ input: path, place: place - settings.placeOffset, unit: "line" }),
     read: (from) => Stream.unwrap(read(from))
   }
 })

@@ -27,11 +27,13 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /**
  * A place between two records of a file.
  *
+ * - `name`: what the file was called when it was read, for messages: it may be another now. None in a position of several.
  * - `byte`, `line`: the bytes and the lines before it.
  * - `crc`: the CRC-32 of the bytes before it.
  * - `openEnd`: the last record had no line feed behind it, so it is only whole as long as the file does not grow.
  * - `packed`: for an archive, what it is packed with, how much of it was needed so far, and whether that was all; `byte`
  *   and `crc` are of what it holds.
+ * - `range`: where only a part of the records is read, how many were to be skipped, and how many were given since.
  * - `size`, `mtimeMillis`, `inode`, `headCrc`: of the file when it was opened; `headCrc` is the CRC-32 of its first 64
  *   KiB. They only say when the checksum of the whole prefix need not be computed again.
  *
@@ -40,6 +42,7 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  */
 export const FilePosition = Schema.Struct({
   kind: Schema.Literal("file"),
+  name: Schema.optionalKey(Schema.String),
   byte: Count,
   line: Count,
   crc: Count,
@@ -47,6 +50,7 @@ export const FilePosition = Schema.Struct({
   packed: Schema.optionalKey(
     Schema.Struct({ packing: Schema.Literals(["gzip", "zstd"]), byte: Count, isAll: Schema.Boolean })
   ),
+  range: Schema.optionalKey(Schema.Struct({ skipped: Count, given: Count })),
   size: Count,
   mtimeMillis: Schema.NullOr(Schema.Number),
   inode: Schema.NullOr(Schema.String),
@@ -80,15 +84,19 @@ export interface Identity {
  */
 export const make = (
   at: Pick<FilePosition, "byte" | "line" | "crc" | "openEnd">,
+  name: string | null,
   packed: FilePosition["packed"] | null,
+  range: FilePosition["range"] | null,
   identity: Identity
 ): FilePosition => ({
   kind: "file",
+  ...(name === null ? {} : { name }),
   byte: at.byte,
   line: at.line,
   crc: at.crc,
   openEnd: at.openEnd,
   ...(packed == null ? {} : { packed }),
+  ...(range == null ? {} : { range }),
   size: identity.size,
   mtimeMillis: identity.mtimeMillis,
   inode: identity.inode,
@@ -96,13 +104,13 @@ export const make = (
 })
 
 /**
- * An `InputChanged` for this file.
+ * An `InputChanged` for this file. `wayOut` is what helps, where it is not to put the input back.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const changed = (input: string, what: string): SourceError =>
-  new SourceError({ reason: new InputChanged({ input, what }) })
+export const changed = (input: string, what: string, wayOut?: string): SourceError =>
+  new SourceError({ reason: new InputChanged({ input, what, wayOut }) })
 
 /** Reads until `into` is full or the file ends; gives the number of bytes. */
 const readHead = Effect.fnUntraced(function*(file: FileSystem.File, path: string, into: Uint8Array) {
@@ -137,13 +145,14 @@ export const identify = Effect.fnUntraced(function*(file: FileSystem.File, path:
 
 const decodePosition = Schema.decodeUnknownResult(FilePosition)
 
+/** Null if there are not so many bytes. */
 const prefixCrc = Effect.fnUntraced(
-  function*(bytes: FileBytes, path: string, scratch: Uint8Array, length: number) {
+  function*(bytes: FileBytes, scratch: Uint8Array, length: number) {
     let crc = 0
     let byte = 0
     while (byte < length) {
       const read = yield* bytes.readAt(scratch.subarray(0, Math.min(scratch.length, length - byte)), byte)
-      if (read === 0) return yield* changed(path, `it was cut: it ends at byte ${byte}, the position is ${length}`)
+      if (read === 0) return null
       crc = crc32(scratch.subarray(0, read), crc)
       byte += read
     }
@@ -162,6 +171,56 @@ export const isSame = (identity: Identity, position: FilePosition): boolean =>
   identity.inode === position.inode && identity.headCrc === position.headCrc
 
 /**
+ * Why a position can't be gone on from with these numbers, or null. A larger or smaller limit may be given: how many records
+ * were given so far is in the position. Others at the start than were skipped would be repeated or lost.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const rangeProblem = (
+  { range }: FilePosition,
+  { limit, skip }: { readonly skip: number; readonly limit: number | null }
+): string | null => {
+  const skipped = range?.skipped ?? 0
+  if (skipped !== skip) {
+    return `${skipped} of its first records were skipped when it was begun, and now it is to be ${skip}`
+  }
+  return limit === null || range !== undefined
+    ? null
+    : "it was begun without a limit of records, so how many were read of it was not counted"
+}
+
+/**
+ * The way out of a `rangeProblem`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const sameRange = "Give --skip-records and --max-records as they were when the job was begun (skip and limit)"
+
+/** Why a file is too short for the position. */
+const shorter = ({ headCrc, size }: Identity, position: FilePosition): string => {
+  // Of a shorter file, what was the beginning of the longer one is not known.
+  const isKnown = size >= headBytes
+  return isKnown && headCrc !== position.headCrc
+    ? `another file is in its place: it begins differently, and has ${size} bytes where that one had ${position.size}`
+    : `it was cut${isKnown ? "" : ", or is another file"}: it has ${size} bytes, the position is ${position.byte}`
+}
+
+/** That what was read is not in the file, in the words for somebody who has given another one. */
+const differs = (path: string, { size }: Identity, position: FilePosition, what: string): SourceError => {
+  const { byte, name, packed, size: sizeThen } = position
+  if (name === undefined || name === path) return changed(path, what)
+  const read = packed === undefined ? `of which ${byte} were read` : `of whose content ${byte} were read`
+  return changed(
+    path,
+    `it is not the file that the job was begun with. That was ${name}, of ${sizeThen} bytes, ${read}; this one has ` +
+      `${size} bytes, and does not begin with what was read`,
+    `Give ${name} again`
+  )
+}
+
+/**
  * The position to resume at, or `InputChanged` if what was read before it is no longer there. `scratch` is overwritten.
  *
  * @category reading
@@ -169,6 +228,12 @@ export const isSame = (identity: Identity, position: FilePosition): boolean =>
  */
 export const verify = Effect.fnUntraced(
   function*(bytes: FileBytes, path: string, scratch: Uint8Array, identity: Identity, from: Position) {
+    if (from["kind"] === "files") {
+      const last = excerpt(String(from["path"]))
+      const what =
+        `the job was begun with several files or a pattern (${last} was read last), and now there is one file`
+      return yield* changed(path, what, "Give them again")
+    }
     const decoded = decodePosition(from)
     if (Result.isFailure(decoded)) {
       const found = excerpt(JSON.stringify(from))
@@ -179,8 +244,16 @@ export const verify = Effect.fnUntraced(
     if (bytes.packing !== null) {
       if (same && position.packed?.isAll === true) return position
       // All of it is unpacked on the way to the position, so it is always compared.
-      if ((yield* prefixCrc(bytes, path, scratch, position.byte)) !== position.crc) {
-        return yield* changed(path, `the first ${position.byte} bytes that it holds are not what was read`)
+      const crc = yield* prefixCrc(bytes, scratch, position.byte)
+      if (crc !== position.crc) {
+        return yield* differs(
+          path,
+          identity,
+          position,
+          crc === null
+            ? `it was cut, or is another file: it holds less than the ${position.byte} bytes that were read`
+            : `the first ${position.byte} bytes that it holds are not what was read`
+        )
       }
       if (position.openEnd && !same && (yield* bytes.readAt(scratch.subarray(0, 1), position.byte)) > 0) {
         return yield* changed(path, `its last line had no line feed, so it was read as it was; now it may go on`)
@@ -188,7 +261,7 @@ export const verify = Effect.fnUntraced(
       return position
     }
     if (identity.size < position.byte) {
-      return yield* changed(path, `it was cut: it has ${identity.size} bytes, the position is ${position.byte}`)
+      return yield* differs(path, identity, position, shorter(identity, position))
     }
     if (position.openEnd && identity.size > position.byte) {
       return yield* changed(
@@ -197,8 +270,9 @@ export const verify = Effect.fnUntraced(
           `${identity.size - position.byte} bytes since, and the line may go on`
       )
     }
-    if (!same && (yield* prefixCrc(bytes, path, scratch, position.byte)) !== position.crc) {
-      return yield* changed(path, `its first ${position.byte} bytes (${position.line} lines) are not what was read`)
+    if (!same && (yield* prefixCrc(bytes, scratch, position.byte)) !== position.crc) {
+      const what = `its first ${position.byte} bytes (${position.line} lines) are not what was read`
+      return yield* differs(path, identity, position, what)
     }
     return position
   }

@@ -94,6 +94,14 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
   for (const source of sources) total = total === null || source.total === null ? null : total + source.total
 
   const verify = Effect.fnUntraced(function*(from: Position) {
+    if (from["kind"] === "file") {
+      const name = typeof from["name"] === "string" ? from["name"] : "that file"
+      return yield* changed(
+        describe,
+        `the job was begun with one file, ${name}, and now there are several, or a pattern`,
+        `Give ${name} alone`
+      )
+    }
     const decoded = decodePosition(from)
     if (Result.isFailure(decoded)) {
       const found = excerpt(JSON.stringify(from))
@@ -109,7 +117,12 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
         Effect.flatMap((more) =>
           Option.isNone(more)
             ? Effect.void
-            : Effect.fail(changed(path, "it has grown since it was read to its end, and files behind it were read"))
+            : Effect.fail(
+              changed(
+                path,
+                "it has grown since it was read to its end (or --max-records was raised), and files behind it were read"
+              )
+            )
         )
       ), { concurrency: 8, discard: true })
     return position
@@ -148,7 +161,8 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
     },
     locate: (place) => {
       const index = Math.floor(place / linesMax)
-      return { input: paths[index] ?? describe, place: place - index * linesMax }
+      const unit = sources[index]?.locate?.(place).unit
+      return { input: paths[index] ?? describe, place: place - index * linesMax, ...unit === undefined ? {} : { unit } }
     },
     read: (from) => Stream.unwrap(read(from))
   }

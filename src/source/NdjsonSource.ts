@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import { isUtf8 } from "node:buffer"
 import { Record } from "../checkpoint/Element.ts"
+import * as FileFormat from "./FileFormat.ts"
 import * as FileInput from "./FileInput.ts"
 import * as LosslessJson from "./LosslessJson.ts"
 import type { Source } from "./Source.ts"
@@ -32,18 +33,18 @@ export interface JsonObject {
  * @category models
  * @since 0.1.0
  */
-export interface NdjsonOptions extends FileInput.FileOptions {
+export interface NdjsonOptions extends FileFormat.FileOptions {
   readonly losslessNumbers?: boolean | undefined
 }
 
-const malformed = (path: string, window: FileInput.Window, end: number, problem: string): FileInput.Malformed =>
-  new FileInput.Malformed(
+const malformed = (path: string, window: FileFormat.Window, end: number, problem: string): FileFormat.Malformed =>
+  new FileFormat.Malformed(
     new SourceError({
       reason: new MalformedRecord({
         input: path,
         line: window.line + 1,
         byte: window.byte,
-        excerpt: FileInput.excerptAt(window, window.start, end),
+        excerpt: FileFormat.excerptAt(window, window.start, end),
         problem
       })
     }),
@@ -84,17 +85,22 @@ const complaint = (line: string, parse: (text: string) => unknown): string | nul
 }
 
 const format =
-  (path: string, lossless: boolean) => (settings: FileInput.FileSettings): FileInput.Format<JsonObject> => {
+  (path: string, lossless: boolean) => (settings: FileFormat.FileSettings): FileFormat.Format<JsonObject> => {
     const tooLongHint = "Check that the lines end with line feeds"
-    const { maxRecordBytes, maxRecords, placeOffset } = settings
-    const split: FileInput.Split<JsonObject> = (window) => {
+    const { maxRecordBytes, placeOffset } = settings
+    const split: FileFormat.Split<JsonObject> = (window, maxRecords) => {
       const { buffer, start } = window
       let end = window.final ? window.end : buffer.lastIndexOf(lineFeed, window.end - 1) + 1
       if (end <= start) return null
       if (!isUtf8(buffer.subarray(start, end))) {
         end = firstInvalidLine(buffer, start, end)
         if (end === start) {
-          return malformed(path, window, endOfLine(buffer, start, window.end), "the line is not valid UTF-8")
+          return malformed(
+            path,
+            window,
+            endOfLine(buffer, start, window.end),
+            `the line is not valid ${settings.encoding.name}`
+          )
         }
       }
       // One string for all lines: slices of it cost nothing, and JSON.parse copies what it keeps.
@@ -134,7 +140,7 @@ const format =
       if (bad && from === 0) {
         const to = endOfLine(buffer, start, end)
         if (to - start > maxRecordBytes) {
-          return FileInput.tooLong(path, window, start, window.line, maxRecordBytes, tooLongHint)
+          return FileFormat.tooLong(path, window, start, window.line, maxRecordBytes, tooLongHint)
         }
         return malformed(path, window, to, complaint(buffer.toString("utf8", start, to), parse) ?? "it cannot be read")
       }
@@ -148,7 +154,7 @@ const format =
  * A source of the JSON objects in a file, one a line. The place of a record is its line number, the first line being 1.
  *
  * Lines end with LF or CRLF; the last one may end with the file. Blank lines are skipped, and counted. A byte order mark
- * is skipped. Fails with `MalformedRecord` at a line that is not a JSON object or not valid UTF-8, after everything
+ * is skipped. Fails with `MalformedRecord` at a line that is not a JSON object or no text in its encoding, after everything
  * before it was delivered (or hands the line on, with `malformed: "reject"`); with `RecordTooLong`; with `InputChanged` when resumed on a file whose read part differs.
  *
  * @category constructors

@@ -38,7 +38,7 @@ export const sizeOf = ({ records, rejected }: SourceChunk<unknown>): number => r
  *
  * `describe` names the input in messages (`flights.ndjson`). `total` is the input's size for a progress display, if it
  * is known, and `progress` says how far a position is, in the same unit (bytes for a file, elements for an iterable).
- * `locate` says what a record's place stands for, where it is not a place in the input that `describe` names.
+ * `locate` says what a record's place stands for, where it is not simply a record in the input that `describe` names.
  *
  * @category models
  * @since 0.1.0
@@ -50,6 +50,6 @@ export interface Source<A, E = never, R = never> {
   readonly total: number | null
   /** How far a position is, in the unit of `total`. */
   readonly progress: (position: Position) => number
-  /** What a record's place stands for. Default: a place in the input that `describe` names. */
+  /** What a record's place stands for. Default: a record in the input that `describe` names. */
   readonly locate?: ((place: number) => Located) | undefined
 }

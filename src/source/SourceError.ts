@@ -103,8 +103,8 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>("effect
   }
 ) {
   override get message(): string {
-    const hint = this.hint ?? (this.problem.endsWith("not valid UTF-8")
-      ? "If the file has another encoding, convert it, as with iconv -f LATIN1 -t UTF-8"
+    const hint = this.hint ?? (/^the \w+ is not valid [\w-]+$/.test(this.problem)
+      ? "If the file has another encoding, name it, as with --encoding latin1"
       : undefined)
     return `${this.input}, line ${this.line} (byte ${this.byte}): ${this.problem}. The record begins: ` +
       `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- ${
@@ -169,17 +169,17 @@ export class InputDamaged extends Schema.TaggedError<InputDamaged>("effect-cassa
 
 /**
  * The input is no longer the one that the position in the checkpoint was taken from: resuming would lose or repeat
- * records.
+ * records. `wayOut` is what helps, where it is not to put the input back.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InputChanged extends Schema.TaggedError<InputChanged>("effect-cassandra/InputChanged")(
   "InputChanged",
-  { input: Schema.String, what: Schema.String }
+  { input: Schema.String, what: Schema.String, wayOut: Schema.optional(Schema.String) }
 ) {
   override get message(): string {
-    return `${this.input}: cannot resume: ${this.what}. Put the input back as it was, ` +
+    return `${this.input}: cannot resume: ${this.what}. ${this.wayOut ?? "Put the input back as it was"}, ` +
       "or start a new job (with another job id) to read it from the beginning."
   }
   get isRetryable(): boolean {

@@ -58,14 +58,14 @@ const cases: ReadonlyArray<BadInput> = [
     name: "not UTF-8",
     lines: (right) => right.with(7, "{\"id\": \"\u001b[31m\"}"),
     code: 2,
-    words: [/line 8 .*not valid UTF-8.*another encoding.*iconv -f LATIN1/],
+    words: [/line 8 .*not valid UTF-8.*another encoding.*--encoding latin1/],
     resumes: true
   },
   {
     name: "wrong type",
     lines: (right) => right.with(150, right[150]!.replace(/"id":150/, "\"id\":\"abc\"")),
     code: 2,
-    words: [/record at 151/, /column id/, /abc/],
+    words: [/line 151/, /column id/, /abc/],
     resumes: true
   },
   {
@@ -73,14 +73,14 @@ const cases: ReadonlyArray<BadInput> = [
     more: ["--missing=error"],
     lines: (right) => right.with(150, right[150]!.replace("\"name\"", "\"title\"")),
     code: 2,
-    words: [/record at 151/, /no field 'name'/, /title/],
+    words: [/line 151/, /no field 'name'/, /title/],
     resumes: true
   },
   {
     name: "missing key field",
     lines: (right) => right.with(150, right[150]!.replace("\"id\"", "\"ident\"")),
     code: 2,
-    words: [/record at 151/, /no field 'id'/, /ident/],
+    words: [/line 151/, /no field 'id'/, /ident/],
     resumes: true
   },
   ...refusedStatements,

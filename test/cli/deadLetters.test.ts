@@ -205,7 +205,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
       assert.strictEqual(ended.code, 2, ended.stderr)
       assert.match(
         ended.stderr,
-        /5 of \d+ records are bad, and at most 4 may be\. The first: \S+bound\.ndjson, record at 51: /
+        /5 of \d+ records are bad, and at most 4 may be\. The first: \S+bound\.ndjson, line 51: /
       )
       assert.include(ended.stderr, letters)
       assert.match(ended.stderr, /--max-errors/)
@@ -266,7 +266,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     )
     assert.strictEqual(ended.code, 2, ended.stderr)
     assert.deepInclude(JSON.parse(ended.stdout), { records: 100, refused: 3, isWhole: true })
-    for (const place of [11, 21, 31]) assert.include(ended.stderr, `record at ${place}`)
+    for (const place of [11, 21, 31]) assert.include(ended.stderr, `line ${place}`)
   })
 
   it("a row that is too large for the server is set aside whole", async () => {

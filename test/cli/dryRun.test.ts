@@ -42,9 +42,9 @@ describe.concurrent("load --dry-run", () => {
     const ended = await dry("bad", lines)
     assert.strictEqual(ended.code, 2, ended.stderr)
     assert.deepInclude(JSON.parse(ended.stdout), { records: 100, refused: 25, isWhole: true })
-    const shown = ended.stderr.match(/bad\.ndjson, record at \d+, column id: /g)!
+    const shown = ended.stderr.match(/bad\.ndjson, line \d+, column id: /g)!
     assert.strictEqual(shown.length, 10)
-    assert.match(shown[0]!, /record at 4,/)
+    assert.match(shown[0]!, /line 4,/)
     assert.match(ended.stderr, /^\.\.\. and 15 more records that can't be loaded$/m)
     assert.notMatch(ended.stderr, /^\s+at /m)
     await assertNothing("bad")
@@ -57,7 +57,7 @@ describe.concurrent("load --dry-run", () => {
     assert.deepInclude(JSON.parse(ended.stdout), { records: 2, refused: 0, risks: 1 })
     assert.match(
       ended.stderr,
-      /large\.ndjson, record at 2: Cassandra may refuse this row: it has about 16\.0 MiB, and max_mu/
+      /large\.ndjson, line 2: Cassandra may refuse this row: it has about 16\.0 MiB, and max_mu/
     )
     await assertNothing("large")
   })

@@ -76,7 +76,7 @@ describe.concurrent("several files", () => {
     fixture.write("bad-b.ndjson", lines.slice(200).with(5, lines[205]!.replace(/"id":205/, "\"id\":\"abc\"")))
     const ended = await run(load("bad", [a, b]))
     assert.strictEqual(ended.code, 2, ended.stderr)
-    assert.match(ended.stderr, /bad-b\.ndjson, record at 6, column id: /)
+    assert.match(ended.stderr, /bad-b\.ndjson, line 6, column id: /)
     fixture.write("bad-b.ndjson", lines.slice(200))
     assert.strictEqual((await run(load("bad", [a, b]))).code, 0)
     await assertAllRows("bad", 300)
@@ -96,6 +96,18 @@ describe.concurrent("several files", () => {
     Fs.writeFileSync(b, good)
     assert.strictEqual((await run(load("damaged", [a, b]))).code, 0)
     await assertAllRows("damaged", 400)
+  })
+
+  it("another file under the same job is told by both their names and sizes", async () => {
+    const first = fixture.write("first.ndjson", fixture.lines("first", 100))
+    const other = fixture.write("other.ndjson", fixture.lines("first", 3).map((line) => line.replace("row", "ROW")))
+    assert.strictEqual((await run(fixture.load("first", first))).code, 0)
+    const ended = await run(fixture.load("first", other))
+    assert.strictEqual(ended.code, 3, ended.stderr)
+    assert.match(
+      ended.stderr,
+      /other\.ndjson: cannot resume: it is not the file that the job was begun with\. That was \S+first\.ndjson, of \d+ bytes, of which \d+ were read; this one has \d+ bytes, .* Give \S+first\.ndjson again, or start a new job/
+    )
   })
 
   it("CSV files with different headers are refused", async () => {

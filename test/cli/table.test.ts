@@ -58,14 +58,14 @@ describe.concurrent("load --table", () => {
     assert.deepStrictEqual(await people("u"), [[1, "x", 1], [2, "x", 1], [3, "x", 1]])
     assertDone(await run(load("u3", after, "--nulls=tombstone")))
     assert.deepStrictEqual(await people("u"), [[1, "x", null], [2, null, 1], [3, "x", 1]])
-    assertRefused(await run(load("u4", after, "--missing=error")), 2, /record at 1, column Name: .*no field 'Name'/)
+    assertRefused(await run(load("u4", after, "--missing=error")), 2, /line 1, column Name: .*no field 'Name'/)
   })
 
   it("texts that stand for a null are nulls, in CSV and NDJSON, and for verify", async () => {
     const before = fixture.write("texts0.ndjson", [1, 2, 3, 4].map((id) => `{"job":"n","id":${id},"Name":"x","age":1}`))
     assertDone(await run(load("n0", before)))
     const csv = fixture.write("texts.csv", ["job,id,Name,age", "n,1,NULL,5", "n,2,n/a,NULL", "n,3,null,7"])
-    assertRefused(await run(load("n1", csv, "--nulls=tombstone")), 2, /record at 3, column age: .*"NULL"/)
+    assertRefused(await run(load("n1", csv, "--nulls=tombstone")), 2, /line 3, column age: .*"NULL"/)
     const args = ["--nulls=tombstone", "--null-strings", "NULL,n/a"]
     assertDone(await run(load("n2", csv, ...args)))
     const lines = fixture.write("texts.ndjson", [`{"job":"n","id":4,"Name":"NULL"}`])
@@ -104,7 +104,7 @@ describe.concurrent("load --table", () => {
       `{"job":"us","id":1,"at":1704103200123000}`,
       `{"job":"us","id":2,"at":1704103200123456}`
     ])
-    const words = /record at 2, column at: 1704103200123456 us is no whole number of milliseconds/
+    const words = /line 2, column at: 1704103200123456 us is no whole number of milliseconds/
     assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us", "--dry-run")), 2, words)
     assertRefused(await run(load("micros", micros, ...table, "--timestamp-unit=us")), 2, words)
     fixture.write("micros.ndjson", [`{"job":"us","id":1,"at":1704103200123000}`])

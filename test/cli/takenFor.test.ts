@@ -32,9 +32,10 @@ const files: ReadonlyArray<{
   {
     name: "wide.csv",
     holds: Buffer.from("\ufeffid,delay\n1,2\n", "utf16le"),
-    words: /the header is not valid UTF-8.*iconv -f UTF-16 -t UTF-8 wide\.csv >wide\.utf8\.csv/
+    words: /the header is not valid UTF-8.*If the file is UTF-16, add --encoding utf-16le\./
   },
-  { name: "wide.ndjson", holds: Buffer.from("{\"id\":1}\n", "utf16le"), words: /iconv -f UTF-16/ },
+  { name: "wide.ndjson", holds: Buffer.from("{\"id\":1}\n", "utf16le"), words: /add --encoding utf-16le\./ },
+  { name: "big.ndjson", holds: Buffer.from("{\"id\":1}\n", "utf16le").swap16(), words: /add --encoding utf-16be\./ },
   { name: "bare.csv", holds: "1,SFO,1\n2,JFK,2\n", words: /two columns are named 1.*add --no-header/ }
 ]
 
@@ -44,6 +45,19 @@ describe.concurrent("a file that is something else", () => {
     const { code, stderr } = await run(["load", name, "-t", "a.b", "--job", "j", ...flags], { cwd: directory })
     assert.strictEqual(code, 2, stderr)
     assert.match(stderr, words)
+  })
+
+  it("UTF-16 in the other order than was said", async () => {
+    Fs.writeFileSync(Path.join(directory, "other.ndjson"), Buffer.from("\ufeff{\"id\":1}\n", "utf16le").swap16())
+    const { code, stderr } = await run(
+      ["load", "other.ndjson", "-t", "a.b", "--job", "j", "--encoding=utf-16"],
+      { cwd: directory }
+    )
+    assert.strictEqual(code, 64, stderr)
+    assert.match(
+      stderr,
+      /the option encoding is utf-16le, and the file begins with the byte order mark of utf-16be: give/
+    )
   })
 
   it("what is only a bad line says nothing else", async () => {

@@ -78,7 +78,7 @@ describe.concurrent("effect-cassandra verify", () => {
     assert.strictEqual(missing.code, 2, missing.stderr)
     assert.match(
       missing.stderr,
-      /bare-stamp\.ndjson, record at 1, column at: it is the row's write timestamp and has no value/
+      /bare-stamp\.ndjson, line 1, column at: it is the row's write timestamp and has no value/
     )
   })
 
@@ -102,13 +102,13 @@ describe.concurrent("effect-cassandra verify", () => {
     same(await verify(file, "wide"))
     const nulls = await verify(file, "wide", "--nulls=tombstone")
     assert.strictEqual(differs(nulls)["different"], 1)
-    assert.match(nulls.stderr, /wide\.ndjson, record at 4: column a of the row k y, c 1: it has nothing, the table 5$/m)
+    assert.match(nulls.stderr, /wide\.ndjson, line 4: column a of the row k y, c 1: it has nothing, the table 5$/m)
     await fixture.client.execute(`UPDATE ${keyspace}.wide SET s = s + {'z'}, m[1] = 'q' WHERE k = 'x' AND c = 1`)
     const changed = await verify(file, "wide")
     assert.strictEqual(differs(changed)["different"], 2)
     assert.match(
       changed.stderr,
-      /record at 1: column s of the row k x, c 1: it has \["b","a"\], the table \["a","b","z"\]/
+      /line 1: column s of the row k x, c 1: it has \["b","a"\], the table \["a","b","z"\]/
     )
   })
 
@@ -131,9 +131,9 @@ describe.concurrent("effect-cassandra verify", () => {
       [1, 1, 1, 1],
       ended.stderr
     )
-    assert.match(ended.stderr, /plain\.ndjson, record at 21: its row is not in the table$/m)
-    assert.match(ended.stderr, /plain\.ndjson, record at 34: column a of the row id 3: it has a33, the table x$/m)
-    assert.match(ended.stderr, /plain\.ndjson, record at 26: its cells have different write times \(\d+ and \d+\)/m)
+    assert.match(ended.stderr, /plain\.ndjson, line 21: its row is not in the table$/m)
+    assert.match(ended.stderr, /plain\.ndjson, line 34: column a of the row id 3: it has a33, the table x$/m)
+    assert.match(ended.stderr, /plain\.ndjson, line 26: its cells have different write times \(\d+ and \d+\)/m)
     assert.match(ended.stderr, /^the partition id 99 is in the table, and no record makes a row of it$/m)
     assert.isNull(differs(await verify(file, "plain"))["unknown"])
     const text = await run(["verify", ...input(file, "plain")])
@@ -194,10 +194,10 @@ describe.concurrent("effect-cassandra verify", () => {
 
     const without = await verify(file, "aside")
     assert.deepInclude(differs(without), { records: 60, setAside: 0, leftOut: 3, missing: 2, different: 0 })
-    assert.match(without.stderr, /aside\.ndjson, record at 11: .*JSON.* \(left out\)$/m)
-    assert.match(without.stderr, /aside\.ndjson, record at 21, column b: .* \(left out\)$/m)
+    assert.match(without.stderr, /aside\.ndjson, line 11: .*JSON.* \(left out\)$/m)
+    assert.match(without.stderr, /aside\.ndjson, line 21, column b: .* \(left out\)$/m)
     for (const place of [31, 33]) {
-      assert.match(without.stderr, new RegExp(`aside\\.ndjson, record at ${place}: its row is not in the table$`, "m"))
+      assert.match(without.stderr, new RegExp(`aside\\.ndjson, line ${place}: its row is not in the table$`, "m"))
     }
     // Those of another sink are none of this one's, and a file that is not there has none.
     const other = await verify(file, "aside", `--dead-letters=${letters}`, "--job=cli", "--uid=other")
@@ -259,7 +259,7 @@ describe.concurrent("effect-cassandra verify", () => {
     assert.strictEqual(differs(ended)["unordered"], 1)
     assert.match(
       ended.stderr,
-      /reversed\.ndjson, record at 2: its write time \d+ is not after that of an earlier record/
+      /reversed\.ndjson, line 2: its write time \d+ is not after that of an earlier record/
     )
   })
 

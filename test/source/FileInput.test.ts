@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Zlib from "node:zlib"
 import type { Position } from "../../src/checkpoint/Position.ts"
 import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import { chunksOf, lastPosition, readUntilFailure, recordsOf, temporaryFile } from "./fileFixture.ts"
@@ -87,6 +88,41 @@ describe("FileInput: resuming", () => {
     Effect.gen(function*() {
       const what = yield* changedAfter(1500, (file) => fs.truncateSync(file, 149_999))
       assert.strictEqual(what, "it was cut: it has 149999 bytes, the position is 150000")
+    }))
+
+  it.effect("says that another file is given, or in its place, and what the first one was", () =>
+    Effect.gen(function*() {
+      for (const pack of [(text: string) => text, (text: string) => Zlib.gzipSync(text)]) {
+        const first = yield* temporaryFile("first.ndjson", pack(lines(1000, 1010)))
+        const position = lastPosition(yield* chunksOf(yield* open(first, { maxRecords: 5 })))!
+        const { size } = fs.statSync(first)
+        for (const content of [lines(2000, 2100), lines(2000, 2003), lines(1000, 1003)]) {
+          const other = yield* temporaryFile("other.ndjson", pack(content))
+          const { error } = yield* readUntilFailure(yield* open(other), position)
+          const [begin, end] = error.message.split(first)
+          assert.strictEqual(
+            begin,
+            `${other}: cannot resume: it is not the file that the job was begun with. That was `
+          )
+          assert.include(end!, `, of ${size} bytes, of `)
+          assert.include(
+            end!,
+            ` 1000 were read; this one has ${fs.statSync(other).size} bytes, and does not begin with`
+          )
+          assert.include(error.message, `Give ${first} again, or start a new job`)
+        }
+      }
+      const { file, position, source } = yield* fixture(1500)
+      fs.writeFileSync(file, lines(2000, 3000))
+      assert.include(
+        (yield* readUntilFailure(source, position)).error.message,
+        "another file is in its place: it begins differently, and has 100000 bytes where that one had 200000"
+      )
+      fs.writeFileSync(file, lines(1000, 1010))
+      assert.include(
+        (yield* readUntilFailure(source, position)).error.message,
+        "it was cut, or is another file: it has 1000 bytes, the position is 150000"
+      )
     }))
 
   it.effect("takes a file cut exactly at the position", () =>

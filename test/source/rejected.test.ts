@@ -7,7 +7,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import * as FileSystem from "effect/FileSystem"
 import * as CsvSource from "../../src/source/CsvSource.ts"
-import type { FileOptions } from "../../src/source/FileInput.ts"
+import type { FileOptions } from "../../src/source/FileFormat.ts"
 import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import type { SourceChunk } from "../../src/source/Source.ts"
 

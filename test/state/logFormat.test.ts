@@ -52,6 +52,7 @@ const blocks: ReadonlyArray<ReadonlyArray<readonly [place: number, ...values: Ar
 
 const position = {
   kind: "file",
+  name: "flights.ndjson",
   byte: 4400,
   line: 44,
   crc: 2596996162,
