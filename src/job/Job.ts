@@ -26,7 +26,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import * as Barriers from "../checkpoint/Barriers.ts"
-import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
@@ -78,6 +78,11 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
    * the job begins with its own state, or with the beginning of the source.
    */
   readonly fromSavepoint?: Savepoint | undefined
+  /**
+   * With `fromSavepoint`: the id of a job that has gone on from it before, and shall never go on again. What is left of that
+   * one is fenced. Any other job that has taken the savepoint's over is refused with `TakenOver`, as it is by default.
+   */
+  readonly takeOverFrom?: string | undefined
 }
 
 /**
@@ -153,7 +158,7 @@ export interface JobStatus {
  * @category errors
  * @since 0.1.0
  */
-export type JobError = SinkError | CommitterError | Fenced | WalError
+export type JobError = SinkError | CommitterError | Fenced | TakenOver | WalError
 
 /**
  * A running job.
@@ -358,7 +363,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     if (fromSavepoint !== undefined) {
       // As below: a statement that is refused disturbs no running process.
       yield* Effect.scoped(Sink.open({ input: source.describe, locate: source.locate, ...options.sink }))
-      epoch = yield* RestoreSavepoint.restore(fromSavepoint)
+      epoch = yield* RestoreSavepoint.restore(fromSavepoint, options.takeOverFrom)
     }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {

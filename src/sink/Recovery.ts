@@ -177,6 +177,13 @@ export const start = Effect.fnUntraced(function*(
         `each row is written again with a newer timestamp.`
     )
   }
+  if (claimed.takenOverBy !== undefined) {
+    const { jobId, uid } = claimed.takenOverBy
+    yield* Effect.logWarning(
+      `${committer.describe} says that job '${jobId}' (uid '${uid}') has gone on from a savepoint of this one. If it is ` +
+        `that one's input which is read here, both write it, and this one must not run: end it, and go on with the other.`
+    )
+  }
   const coordinator = yield* Coordinator.make({
     jobId: backend.jobId,
     uid: backend.uid,
