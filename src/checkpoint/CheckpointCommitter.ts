@@ -52,14 +52,14 @@ const JobNameSchema = Schema.Struct({ jobId: Schema.String, uid: Schema.String }
 const nameOf = ({ jobId, uid }: JobName): string => `job '${jobId}' (uid '${uid}')`
 
 /**
- * Another job has gone on from a savepoint of this one: the input has been read, and is read, by that one. Two jobs that go
- * on from one point would both own what comes behind it.
+ * Another job has gone on from a savepoint of this one, and reads the input from there on. Two jobs that go on from one point
+ * would both own what comes behind it.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TakenOver extends Schema.TaggedError<TakenOver>("effect-cassandra/TakenOver")("TakenOver", {
-  /** The job whose savepoint is to be restored. */
+  /** The job that is to be started, or whose savepoint is to be restored. */
   job: JobNameSchema,
   /** The job that has taken it over. */
   by: JobNameSchema,

@@ -140,8 +140,8 @@ export const load = {
   takeOverFrom: Flag.optional(
     "take-over-from",
     Kinds.jobIds,
-    "With --from-savepoint: a job that has gone on from it before and shall never go on again; what is left of it is " +
-      "fenced (default: such a savepoint is refused)"
+    "A job that has gone on from the savepoint, or from one of this job, and shall never go on again: what is left of it " +
+      "is fenced (default: the load is refused)"
   ),
 
   dryRun: Flag.toggle(

@@ -28,7 +28,7 @@ import type { Savepoint } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { StateUnusable } from "../state/WalError.ts"
-import { claimRetry } from "./Recovery.ts"
+import { claimRetry, mustBeOwner } from "./Recovery.ts"
 
 /**
  * Whether there is nothing left to do: the state came from this savepoint, maybe long ago. Fails if it came from anywhere
@@ -96,15 +96,13 @@ export const restore = Effect.fnUntraced(function*(
   // A state that is there disturbs no running process.
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, null)
   const { jobId, uid } = checkpoint
-  const { takenOverBy } = committer
   // Once more, and for certain, in `supersede`; here it is before anybody is fenced.
-  const refusal = takenOverBy === undefined ? null : yield* Effect.retry(takenOverBy({ jobId, uid }), claimRetry)
-  if (refusal !== null && refusal.by.jobId !== takeOverFrom) return yield* refusal
+  yield* mustBeOwner({ jobId, uid }, takeOverFrom)
   const claim = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
   // What another process has restored until the claim; or after it, and then this one is superseded.
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, claim.epoch)
   const isSameJob = jobId === backend.jobId && uid === backend.uid
-  const other = isSameJob && takenOverBy === undefined
+  const other = isSameJob && committer.takenOverBy === undefined
     ? null
     : yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
   const name = `job '${jobId}' (uid '${uid}')`

@@ -194,6 +194,9 @@ describe.concurrent("effect-cassandra savepoint", { timeout: 240_000 }, () => {
     // Nor the first name, on a machine that has nothing of it.
     ends(await restore(savepoint, "cli", uid, file), 7, refusal)
     ends(await restore(savepoint, "cli_owned_too", uid, file, "--take-over-from=cli"), 7, refusal)
+    // Nor the job that it was taken of, in its own directory, where all of its rows are pending.
+    ends(await run(fixture.load(uid, file)), 7, refusal)
+    ends(await run(["commit", `--state=${directory}`, "--checkpoint=1", "--yes", ledgerFlag]), 7, refusal)
     assert.deepStrictEqual(await epochs(), claimed)
     assert.deepStrictEqual(await cells(uid), before)
     const inspected = await run(["inspect", `--state=${directory}`, ledgerFlag])

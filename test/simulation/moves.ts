@@ -14,6 +14,7 @@ import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import type { JobHandle } from "../../src/job/Job.ts"
+import * as Recovery from "../../src/sink/Recovery.ts"
 import * as RestoreSavepoint from "../../src/sink/RestoreSavepoint.ts"
 import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
@@ -189,35 +190,32 @@ export class Operator {
       }))
   }).bind(this)
 
-  /** Whoever restores the savepoint that the job began with here, under a third name. */
+  /** Whoever restores the savepoint that the job began with here, under a third name; or starts the job under its old one. */
   readonly rival = Effect.fnUntraced(function*(this: Operator, process: Process) {
     const { from, isRestored, jobId } = this.home(process.machine)
     const isMoved = from !== null && from.jobId !== jobId && isRestored && this.at?.machine === process.machine
     if (this.program.savepoints?.hasRival !== true || !isMoved) return
-    const names = { jobId: "job_rival", uid }
-    const restored = yield* Effect.result(
-      Effect.flatMap(Savepoint.open(from.path), (savepoint) => RestoreSavepoint.restore(savepoint)).pipe(
-        Effect.provide(
-          Layer.mergeAll(
-            CassandraCommitter.layer({
-              ...names,
-              replication: { class: "SimpleStrategy", replication_factor: this.program.cassandra.replicas }
-            }),
-            MemoryStateBackend.layer(names)
-          ),
-          { local: true }
-        )
+    const { jobId: oldId, path } = { jobId: from.jobId, path: from.path }
+    const attempts = [
+      [
+        "job_rival",
+        Effect.flatMap(Savepoint.open(path), (savepoint) => Effect.asVoid(RestoreSavepoint.restore(savepoint)))
+      ],
+      [oldId, Effect.asVoid(Recovery.claim(null))]
+    ] as const
+    for (const [rival, attempt] of attempts) {
+      const names = { jobId: rival, uid }
+      const replication = { class: "SimpleStrategy", replication_factor: this.program.cassandra.replicas }
+      const services = Layer.mergeAll(
+        CassandraCommitter.layer({ ...names, replication }),
+        MemoryStateBackend.layer(names)
       )
-    )
-    if (Result.isSuccess(restored)) {
-      this.world.violate(`jobs ${jobId} and ${names.jobId} both go on from ${from.path}`)
-    } else if (restored.failure._tag === "TakenOver") {
-      const { by } = restored.failure
-      this.world.count("a rival was refused")
-      if (by.jobId !== jobId) {
-        this.world.violate(`the savepoint of ${jobId} is said to have been taken over by ${by.jobId}`)
-      }
-    } else this.world.count(`a rival ended with ${restored.failure._tag}`)
+      const ended = yield* Effect.result(Effect.provide(attempt, services, { local: true }))
+      if (Result.isSuccess(ended)) this.world.violate(`jobs ${jobId} and ${rival} both go on from ${path}`)
+      else if (ended.failure._tag !== "TakenOver") this.world.count(`a rival ended with ${ended.failure._tag}`)
+      else if (ended.failure.by.jobId === jobId) this.world.count("a rival was refused")
+      else this.world.violate(`the savepoint of ${jobId} is said to be that of ${ended.failure.by.jobId}`)
+    }
   }).bind(this)
 
   private told(process: Process, { checkpoint, describe }: Savepoint.Savepoint): void {

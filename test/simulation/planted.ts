@@ -716,6 +716,16 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
   bug(
+    "old-name-goes-on",
+    "A job that was moved is started under its old name, and reads what the other one reads.",
+    edit(recovery, "    yield* mustBeOwner({ jobId, uid })\n", ""),
+    edit(
+      recovery,
+      "if (by !== undefined) return yield* new TakenOver",
+      "if (by !== undefined && jobId === \"\") return yield* new TakenOver"
+    )
+  ),
+  bug(
     "restore-supersedes-unasked",
     "A process that was frozen while it restored supersedes the job, which has long come back under its first name.",
     edit(takenOver, "      yield* checkEpoch\n", ""),

@@ -276,7 +276,7 @@ describe("restoring a savepoint", () => {
       assert.strictEqual(epoch, 1)
     }))
 
-  it.effect("names of any length and script are kept; a start under the old name is told", () =>
+  it.effect("names of any length and script are kept, and a claim tells them", () =>
     Effect.scoped(Effect.gen(function*() {
       const cluster = SimulatedCassandra.makeCluster()
       const names: ReadonlyArray<JobName> = ["sink", "a sink, with spaces", "Γλώσσα 🚀 ".repeat(9), "x"]
