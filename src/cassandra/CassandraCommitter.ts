@@ -5,9 +5,10 @@
  *
  * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Five rows with negative
  * `sub_id` hold what makes it safe: -1 the epoch, -2 the newest published checkpoint, -3 the greatest write timestamp
- * published, -4 a random number that tells whose claim the epoch is, -5 the epoch that published last. All rows of a sink share a partition, so one
- * conditional batch checks the epoch and moves the ledger; they are only ever written by conditional batches and read
- * at serial consistency. A batch that is refused changes nothing.
+ * published, -4 a random number that tells whose claim the epoch is, -5 the epoch that published last. Where another job has
+ * gone on from a savepoint of this one, rows from -6 down hold its name (`internal/takenOver`). All rows of a sink share a
+ * partition, so one conditional batch checks the epoch and moves the ledger; they are only ever written by conditional
+ * batches and read at serial consistency. A batch that is refused changes nothing.
  *
  * @since 0.1.0
  */
@@ -16,17 +17,17 @@ import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claim, Commit } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, Commit, JobName } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
 import type { BatchStatement, Session } from "./CassandraSession.ts"
 import { CassandraSession } from "./CassandraSession.ts"
 import { createOwnTable } from "./internal/ownTable.ts"
+import * as TakenOver from "./internal/takenOver.ts"
 import { untilHeardOf } from "./SchemaLag.ts"
 
 /**
@@ -169,6 +170,8 @@ export interface Ledger {
   readonly maxTimestamp: number
   /** By subtask: everything up to this checkpoint is in. */
   readonly committed: ReadonlyMap<number, number>
+  /** The job that has gone on from a savepoint of this one; null if none has. */
+  readonly takenOverBy: JobName | null
 }
 
 const selectRows = (table: string) => `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
@@ -180,7 +183,8 @@ const newerOf = (known: Rows, rows: Rows): Rows => {
   const merged = new Map(known)
   const isNewest = (rows.get(epochRow) ?? 0) >= (known.get(epochRow) ?? 0)
   for (const [row, value] of rows) {
-    if (row === ownerRow ? isNewest : value > (known.get(row) ?? Number.NEGATIVE_INFINITY)) merged.set(row, value)
+    const comesAndGoes = row === ownerRow || row <= TakenOver.firstRow
+    if (comesAndGoes ? isNewest : value > (known.get(row) ?? Number.NEGATIVE_INFINITY)) merged.set(row, value)
   }
   return merged
 }
@@ -223,7 +227,8 @@ export const readLedger = Effect.fnUntraced(function*(
     publishedCheckpointId: rows.get(publishedRow) ?? 0,
     publishedEpoch: rows.get(publishedEpochRow) ?? 0,
     maxTimestamp: rows.get(timestampRow) ?? 0,
-    committed: committedOf(rows)
+    committed: committedOf(rows),
+    takenOverBy: TakenOver.fromRows(rows)
   }
 })
 
@@ -234,9 +239,17 @@ export const readLedger = Effect.fnUntraced(function*(
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(
+export const make = (
   session: Session,
   options: CassandraCommitterOptions
+): Effect.Effect<CheckpointCommitter["Service"], CommitterError | CommitterOptionError, Scope.Scope> =>
+  makeFor(session, options, null)
+
+/** With its claims it records that `heir` has taken the job over, if one is given. */
+const makeFor = Effect.fnUntraced(function*(
+  session: Session,
+  options: CassandraCommitterOptions,
+  heir: JobName | null
 ): Effect.fn.Return<CheckpointCommitter["Service"], CommitterError | CommitterOptionError, Scope.Scope> {
   const invalid = check(options)
   if (invalid !== null) return yield* invalid
@@ -321,6 +334,8 @@ export const make = Effect.fnUntraced(function*(
 
   const batch = (statements: ReadonlyArray<BatchStatement>) => onTable(session.batch(statements, writeOptions))
 
+  const setRow = (row: number, value: number): BatchStatement => ({ cql: set, params: [BigInt(value), uid, row] })
+
   const raise = (rows: Rows, row: number, value: number): BatchStatement =>
     rows.has(row)
       ? { cql: advance, params: [BigInt(value), uid, row, BigInt(value)] }
@@ -371,7 +386,8 @@ export const make = Effect.fnUntraced(function*(
         current === null
           ? { cql: insert, params: [uid, epochRow, next] }
           : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
-        { cql: set, params: [BigInt(token), uid, ownerRow] }
+        setRow(ownerRow, token),
+        ...heir === null ? [] : TakenOver.toRows(heir).map(([row, value]) => setRow(row, value))
       ]).pipe(
         Effect.mapError(failed("claim the job")),
         Effect.catchIf((error) => error.isRetryable, (error) =>
@@ -383,12 +399,14 @@ export const make = Effect.fnUntraced(function*(
     epoch = rows.get(epochRow)!
     // Not only remembered: a ledger that was lost has begun anew.
     yield* Ref.set(cache, rows)
+    const takenOverBy = TakenOver.fromRows(rows)
     return {
       epoch,
       publishedCheckpointId: rows.get(publishedRow) ?? 0,
       publishedEpoch: rows.get(publishedEpochRow) ?? 0,
       maxTimestamp: rows.get(timestampRow) ?? 0,
-      ledger: committedOf(rows)
+      ledger: committedOf(rows),
+      ...(takenOverBy === null ? {} : { takenOverBy })
     }
   })
 
@@ -397,30 +415,34 @@ export const make = Effect.fnUntraced(function*(
     return currentEpoch === epoch ? Effect.void : Effect.fail(new Fenced({ ledger: describe, epoch, currentEpoch }))
   })
 
-  /**
-   * Claimed as a start of that job would, but only as it was found while this process was known to be the newest of its
-   * own job: one that was frozen in between must not fence whoever has brought the job back under its first name.
-   */
-  const supersede = Effect.fnUntraced(function*(
-    job: { readonly jobId: string; readonly uid: string }
-  ): Effect.fn.Return<Claim | null, CommitterError | Fenced> {
-    const other = { ...options, ...job, create: false }
-    if (check(other) !== null) return null
-    const isThere = yield* session.table(keyspace, `checkpoints_${job.jobId}`).pipe(
-      Effect.mapError(failed(`look for the ledger of job '${job.jobId}'`))
-    )
-    if (isThere === null) return null
-    return yield* Effect.scoped(Effect.gen(function*() {
-      while (true) {
-        const found = (yield* readLedger(session, other)).epoch
-        if (found === null) return null
-        yield* checkEpoch
-        const claimed = yield* Effect.result((yield* make(session, other)).claimEpoch(found))
-        if (Result.isSuccess(claimed)) return claimed.success
-        // Somebody has claimed it in between, and maybe this job as well.
-        if (claimed.failure._tag !== "Fenced") return yield* claimed.failure
-      }
-    })).pipe(Effect.catchTag("CommitterOptionError", () => Effect.succeed(null)))
+  const comeBack = Effect.fnUntraced(function*(
+    maxTimestamp: number
+  ): Effect.fn.Return<void, CommitterError | Fenced> {
+    while (true) {
+      const rows = yield* read
+      if (TakenOver.fromRows(rows) === null) return
+      // Before the entry goes, which led to ledgers that have it.
+      yield* raiseAll("raise the write timestamp", [[timestampRow, maxTimestamp]])
+      const held = BigInt(epoch)
+      yield* batch([
+        { cql: replace, params: [held, uid, epochRow, held] },
+        setRow(TakenOver.firstRow, 0)
+      ]).pipe(Effect.mapError(failed("take the job back")))
+    }
+  })
+
+  const { supersede, takenOverBy } = TakenOver.make({
+    own: { jobId, uid },
+    checkEpoch,
+    comeBack,
+    ledgerOf: (job) =>
+      // Of a name that no table can have, there is none.
+      Effect.catchTag(readLedger(session, { ...options, ...job }), "CommitterOptionError", () => Effect.succeed(null)),
+    claim: (job, found, heir) =>
+      Effect.scoped(Effect.flatMap(
+        makeFor(session, { ...options, ...job, create: false }, heir),
+        (other) => other.claimEpoch(found)
+      )).pipe(Effect.catchTag("CommitterOptionError", Effect.die))
   })
 
   const commitCheckpoints = (commits: ReadonlyArray<Commit>) =>
@@ -434,6 +456,7 @@ export const make = Effect.fnUntraced(function*(
     createResource,
     claimEpoch,
     supersede,
+    takenOverBy,
     publishedEpoch: Effect.map(read, (rows) => rows.get(publishedEpochRow) ?? 0),
     checkEpoch,
     publishCheckpoint: (checkpointId, maxTimestamp) =>

@@ -37,6 +37,48 @@ export class Fenced extends Schema.TaggedError<Fenced>("effect-cassandra/Fenced"
 }
 
 /**
+ * A job, as its ledger is named.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JobName {
+  readonly jobId: string
+  readonly uid: string
+}
+
+const JobNameSchema = Schema.Struct({ jobId: Schema.String, uid: Schema.String })
+
+const nameOf = ({ jobId, uid }: JobName): string => `job '${jobId}' (uid '${uid}')`
+
+/**
+ * Another job has gone on from a savepoint of this one, and reads the input from there on. Two jobs that go on from one point
+ * would both own what comes behind it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TakenOver extends Schema.TaggedError<TakenOver>("effect-cassandra/TakenOver")("TakenOver", {
+  /** The job that is to be started, or whose savepoint is to be restored. */
+  job: JobNameSchema,
+  /** The job that has taken it over. */
+  by: JobNameSchema,
+  /** Where that is recorded. */
+  ledger: Schema.String
+}) {
+  override get message(): string {
+    const by = nameOf(this.by)
+    return `${nameOf(this.job).replace("job", "Job")} was taken over by ${by}: so it is recorded in ${this.ledger}. ` +
+      `Two jobs must not go on from it, so nothing was claimed. Go on with ${by}; or restore a savepoint of that one, ` +
+      `under any name. Only if that job shall never go on again, take this one over from it: ` +
+      `--take-over-from ${this.by.jobId} (takeOverFrom in a program) fences what is left of it.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * The ledger could not be read or written.
  *
  * @category errors
@@ -84,6 +126,8 @@ export interface Claim {
   readonly maxTimestamp: number
   /** By subtask: everything up to this checkpoint is in. */
   readonly ledger: ReadonlyMap<number, number>
+  /** The job that has gone on from a savepoint of this one; not there where none has, or none is recorded. */
+  readonly takenOverBy?: JobName | undefined
 }
 
 /**
@@ -105,13 +149,24 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
    */
   readonly claimEpoch: (previous: number | null, above?: number) => Effect.Effect<Claim, CommitterError | Fenced>
   /**
-   * Supersedes every process of another job whose ledger is kept in the same place: the job that a savepoint was taken
-   * of. Gives what that ledger says, null if there is none. Fails with `Fenced`, and supersedes nobody, if this process is
-   * superseded itself.
+   * Takes over another job whose ledger is kept in the same place, the job that a savepoint was taken of, and supersedes
+   * every process of it. Gives what that ledger says, null if there is none. Fails with `Fenced`, and supersedes nobody, if
+   * this process is superseded itself.
+   *
+   * A committer that has `takenOverBy` records durably, in the same step, that the job was taken over by this one. It fails
+   * with `TakenOver`, and supersedes nobody, if a third job has taken it over before; unless that one is named by
+   * `takeOverFrom` (its job id), and then is taken over as well. Only such a committer is also called with its own job. What
+   * was broken off can be begun again.
    */
   readonly supersede: (
-    job: { readonly jobId: string; readonly uid: string }
-  ) => Effect.Effect<Claim | null, CommitterError | Fenced>
+    job: JobName,
+    takeOverFrom?: string | undefined
+  ) => Effect.Effect<Claim | null, CommitterError | Fenced | TakenOver>
+  /**
+   * Why `supersede` would refuse a job because of a third one that has taken it over; null if it would not. Nothing is
+   * claimed by asking. Without this member nothing is recorded, and two jobs can go on from one savepoint.
+   */
+  readonly takenOverBy?: ((job: JobName) => Effect.Effect<TakenOver | null, CommitterError>) | undefined
   /** `publishedEpoch` of a `Claim`, without claiming anything. */
   readonly publishedEpoch: Effect.Effect<number, CommitterError>
   /** Fails with `Fenced` if the epoch is no longer the newest. */

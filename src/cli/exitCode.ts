@@ -24,7 +24,7 @@ import type { FieldsRefused } from "./statement.ts"
  * - `interrupted` 4: ended by a signal.
  * - `crashed` 5: a bug.
  * - `fenced` 6: another process works on the job.
- * - `state` 7: the state is corrupt, or of another job or statement.
+ * - `state` 7: the state is corrupt, or of another job or statement, or another job has gone on from the savepoint.
  * - `usage` 64: the command line can't be understood.
  *
  * @category constants
@@ -140,6 +140,7 @@ export const verdict = (error: LoadError): Verdict => {
     case "StateUnusable":
       return { code: error.reason === "locked" ? fenced : state, resumes: "no" }
     case "StateCorrupt":
+    case "TakenOver":
       return { code: state, resumes: "no" }
     case "SinkMisuse":
       if (error.reason === "other-statement") return { code: state, resumes: "no" }

@@ -137,7 +137,8 @@ const otherFiles = ({ segments, state }: Found) => {
 const describeLedger = (ledger: Ledger): string =>
   `${ledger.describe}: ` + (ledger.epoch === null
     ? "knows nothing of this job"
-    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`)
+    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`) +
+  (ledger.takenOverBy === null ? "" : `, taken over by job ${ledger.takenOverBy.jobId} (uid ${ledger.takenOverBy.uid})`)
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
   const { ledger, ledgerError, state, statements } = found

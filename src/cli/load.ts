@@ -146,7 +146,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
       commitRetry: retry
     },
     restart,
-    fromSavepoint: fromSavepoint ?? undefined
+    fromSavepoint: fromSavepoint ?? undefined,
+    takeOverFrom: options.takeOverFrom
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })

@@ -154,6 +154,12 @@ export const load = {
     "A savepoint, also of another job, to begin from where there is no state yet; run again, the same command goes on " +
       "(default: the job's own state, else the beginning of the input)"
   ),
+  takeOverFrom: Flag.optional(
+    "take-over-from",
+    Kinds.jobIds,
+    "A job that has gone on from the savepoint, or from one of this job, and shall never go on again: what is left of it " +
+      "is fenced (default: the load is refused)"
+  ),
 
   dryRun: Flag.toggle(
     "dry-run",

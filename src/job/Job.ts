@@ -26,7 +26,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CassandraSession } from "../cassandra/CassandraSession.ts"
 import * as Barriers from "../checkpoint/Barriers.ts"
-import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
@@ -78,6 +78,11 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
    * the job begins with its own state, or with the beginning of the source.
    */
   readonly fromSavepoint?: Savepoint | undefined
+  /**
+   * The id of a job that has gone on from a savepoint of this one, or from `fromSavepoint`, and shall never go on again: what
+   * is left of it is fenced. Default: such a job is refused with `TakenOver`, as it is if another one than this has.
+   */
+  readonly takeOverFrom?: string | undefined
 }
 
 /**
@@ -153,7 +158,7 @@ export interface JobStatus {
  * @category errors
  * @since 0.1.0
  */
-export type JobError = SinkError | CommitterError | Fenced | WalError
+export type JobError = SinkError | CommitterError | Fenced | TakenOver | WalError
 
 /**
  * A running job.
@@ -197,7 +202,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
 > {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
-  const { fromSavepoint, source } = options
+  const { fromSavepoint, source, takeOverFrom } = options
   const parallelism = Math.max(1, Math.trunc(options.parallelism ?? 1))
   const startedAt = yield* Clock.currentTimeMillis
   const stopRequested = yield* Deferred.make<void>()
@@ -355,10 +360,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   yield* Effect.addFinalizer(() => Deferred.interrupt(done))
   yield* enter("starting")
   yield* Effect.gen(function*() {
+    // As below: a statement that is refused disturbs no running process.
+    const checked = Effect.scoped(Sink.open({ input: source.describe, locate: source.locate, ...options.sink }))
     if (fromSavepoint !== undefined) {
-      // As below: a statement that is refused disturbs no running process.
-      yield* Effect.scoped(Sink.open({ input: source.describe, locate: source.locate, ...options.sink }))
-      epoch = yield* RestoreSavepoint.restore(fromSavepoint)
+      yield* checked
+      epoch = yield* RestoreSavepoint.restore(fromSavepoint, takeOverFrom)
     }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
@@ -372,6 +378,10 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
       yield* backend.sweep([], last!.epoch)
       return yield* summary("nothing-to-do", last!.epoch)
+    }
+    if (epoch === null && takeOverFrom !== undefined) {
+      yield* checked
+      epoch = yield* Recovery.takeBack(takeOverFrom)
     }
     return yield* Effect.raceFirst(restarting, stoppedBetween)
   }).pipe(

@@ -9,7 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import { StateBackend } from "../state/StateBackend.ts"
@@ -69,7 +69,7 @@ export const commit = Effect.fnUntraced(function*<E, R>(
   before: (segments: ReadonlyArray<SegmentHandle>) => Effect.Effect<void, E, R>
 ): Effect.fn.Return<
   { readonly epoch: number; readonly left: number },
-  E | CommitterError | Fenced | NotOldest | WalError,
+  E | CommitterError | Fenced | NotOldest | TakenOver | WalError,
   R | CheckpointCommitter | StateBackend
 > {
   const committer = yield* CheckpointCommitter

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
-import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced, JobName } from "../checkpoint/CheckpointCommitter.ts"
+import { CheckpointCommitter, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
@@ -123,6 +123,42 @@ export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, Check
   )
 
 /**
+ * Fails with `TakenOver` if another job than `takeOverFrom` has gone on from a savepoint of this one. Nothing is claimed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mustBeOwner = Effect.fnUntraced(function*(
+  job: JobName,
+  takeOverFrom?: string | undefined
+): Effect.fn.Return<void, CommitterError | TakenOver, CheckpointCommitter> {
+  const { takenOverBy } = yield* CheckpointCommitter
+  const refusal = takenOverBy === undefined ? null : yield* Effect.retry(takenOverBy(job), claimRetry)
+  if (refusal !== null && refusal.by.jobId !== takeOverFrom) return yield* refusal
+})
+
+/**
+ * Claims the job, and takes it back from `takeOverFrom`, which has gone on from a savepoint of it: what is left of that job is
+ * fenced. Gives the epoch, with which the start goes on. Where nobody has it, it is only claimed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const takeBack = Effect.fnUntraced(function*(
+  takeOverFrom: string
+): Effect.fn.Return<number, CommitterError | Fenced | TakenOver | WalError, CheckpointCommitter | StateBackend> {
+  const { jobId, uid } = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  yield* mustBeCurrent
+  yield* mustBeOwner({ jobId, uid }, takeOverFrom)
+  const { epoch } = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
+  if (committer.takenOverBy !== undefined) {
+    yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
+  }
+  return epoch
+})
+
+/**
  * Claims the job for the state that is here. The epoch is claimed before the manifest is read: what a superseded process
  * did until then is seen, and what it does later no longer counts. `previousEpoch` is that of this same process, null if it
  * had none.
@@ -132,17 +168,24 @@ export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, Check
  */
 export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): Effect.fn.Return<
   { readonly claim: Claim; readonly restored: Manifest | null },
-  CommitterError | Fenced | WalError,
+  CommitterError | Fenced | TakenOver | WalError,
   CheckpointCommitter | StateBackend
 > {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
   const claimEpoch = (previous: number | null, above?: number) =>
     countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
-  if (previousEpoch === null) yield* mustBeCurrent
+  const { jobId, uid } = backend
+  if (previousEpoch === null) {
+    yield* mustBeCurrent
+    yield* mustBeOwner({ jobId, uid })
+  }
   let claimed = yield* claimEpoch(previousEpoch)
   let restored = yield* backend.latestCheckpoint
   yield* compare(restored, claimed.publishedEpoch)
+  // Between the question and the claim. From now on nobody takes it over without fencing this process.
+  const by = claimed.takenOverBy
+  if (by !== undefined) return yield* new TakenOver({ job: { jobId, uid }, by, ledger: committer.describe })
   // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
   while (restored !== null && restored.epoch >= claimed.epoch) {
     yield* Effect.logWarning(
@@ -165,7 +208,7 @@ export const start = Effect.fnUntraced(function*(
   options: RecoveryOptions
 ): Effect.fn.Return<
   CheckpointCoordinator["Service"],
-  CommitterError | Fenced | WalError,
+  CommitterError | Fenced | TakenOver | WalError,
   CheckpointCommitter | StateBackend | Scope.Scope
 > {
   const backend = yield* StateBackend
@@ -213,5 +256,8 @@ export const start = Effect.fnUntraced(function*(
  */
 export const layerCoordinator = (
   config: CheckpointConfig = {}
-): Layer.Layer<CheckpointCoordinator, CommitterError | Fenced | WalError, CheckpointCommitter | StateBackend> =>
-  Layer.effect(CheckpointCoordinator, start({ parallelism: 1, attempt: 0, previousEpoch: null, config }))
+): Layer.Layer<
+  CheckpointCoordinator,
+  CommitterError | Fenced | TakenOver | WalError,
+  CheckpointCommitter | StateBackend
+> => Layer.effect(CheckpointCoordinator, start({ parallelism: 1, attempt: 0, previousEpoch: null, config }))

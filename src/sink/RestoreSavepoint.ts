@@ -4,7 +4,9 @@
  * It is done under a claim of its own, before the job's first start, in an order that can be broken off anywhere and begun
  * again:
  *
- *     the job's epoch is claimed, and that of the job which the savepoint is of: whoever still works on either is fenced
+ *     it is asked whether a third job has gone on from the savepoint's before: then nothing is claimed
+ *     -> the job's epoch is claimed, and that of the job which the savepoint is of: whoever still works on either is fenced,
+ *     and it is recorded there which job goes on (`supersede`)
  *     -> the job's ledger is raised above all that was ever sent under either name (`publishCheckpoint`)
  *     -> the pending rows are logged anew, for this job, with the timestamps that they have
  *     -> the manifest: from here on there is a state, and it says which savepoint it came from
@@ -17,7 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
@@ -26,7 +28,7 @@ import type { Savepoint } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { StateUnusable } from "../state/WalError.ts"
-import { claimRetry } from "./Recovery.ts"
+import { claimRetry, mustBeOwner } from "./Recovery.ts"
 
 /**
  * Whether there is nothing left to do: the state came from this savepoint, maybe long ago. Fails if it came from anywhere
@@ -78,14 +80,16 @@ const logAnew = Effect.fnUntraced(function*(
 
 /**
  * Gives the epoch that was claimed, which the job's start continues; null if none was, because the state was there already,
- * made from the same savepoint.
+ * made from the same savepoint. Fails with `TakenOver` if another job has gone on from it, or from what came of it, unless
+ * that is `takeOverFrom`.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const restore = Effect.fnUntraced(function*(
-  savepoint: Savepoint
-): Effect.fn.Return<number | null, CommitterError | Fenced | WalError, CheckpointCommitter | StateBackend> {
+  savepoint: Savepoint,
+  takeOverFrom?: string | undefined
+): Effect.fn.Return<number | null, CommitterError | Fenced | TakenOver | WalError, CheckpointCommitter | StateBackend> {
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
   const { checkpoint } = savepoint
@@ -94,12 +98,16 @@ export const restore = Effect.fnUntraced(function*(
   )
   // A state that is there disturbs no running process.
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, null)
+  const { jobId, uid } = checkpoint
+  // Once more, and for certain, in `supersede`; here it is before anybody is fenced.
+  yield* mustBeOwner({ jobId, uid }, takeOverFrom)
   const claim = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
   // What another process has restored until the claim; or after it, and then this one is superseded.
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, claim.epoch)
-  const { jobId, uid } = checkpoint
   const isSameJob = jobId === backend.jobId && uid === backend.uid
-  const other = isSameJob ? null : yield* Effect.retry(committer.supersede({ jobId, uid }), claimRetry)
+  const other = isSameJob && committer.takenOverBy === undefined
+    ? null
+    : yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
   const name = `job '${jobId}' (uid '${uid}')`
   if (!isSameJob && other === null) {
     yield* Effect.logWarning(

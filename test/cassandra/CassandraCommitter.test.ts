@@ -123,7 +123,8 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
           publishedCheckpointId: 7,
           publishedEpoch: 1,
           maxTimestamp: 700,
-          ledger: new Map([[1, 6]])
+          ledger: new Map([[1, 6]]),
+          takenOverBy: { jobId, uid: "sink" }
         })
         assert.strictEqual((yield* Effect.flip(old.commitCheckpoint(1, 7)))._tag, "Fenced")
         yield* committer.commitCheckpoint(0, 1)

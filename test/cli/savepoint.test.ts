@@ -122,7 +122,7 @@ describe.concurrent("effect-cassandra savepoint", { timeout: 240_000 }, () => {
     assert.deepStrictEqual(await cells(uid), before)
 
     // And all of it, from there on: written again, and newer than what the old job has written.
-    const all = await restore(savepoint, "cli_newer_all", uid, file)
+    const all = await restore(savepoint, "cli_newer_all", uid, file, "--take-over-from=cli_newer")
     assert.strictEqual(summaryOf(all)["committed"], 240)
     const after = await cells(uid)
     assert.strictEqual(after.size, 120)
@@ -174,6 +174,49 @@ describe.concurrent("effect-cassandra savepoint", { timeout: 240_000 }, () => {
     ends(fenced, 6, /was superseded/)
     assert.isTrue(areAll(await fixture.rows(uid), many))
     assert.deepStrictEqual(await cells(uid), before)
+  })
+
+  it("a second other name is refused from the same savepoint, unless it takes over from the first", async () => {
+    const uid = "owned"
+    const lines = Array.from({ length: 240 }, (_, id) => fixture.line(uid, id))
+    const { directory, file } = await pendingState(fixture, uid, { lines, blocks: 4, checkpoints: 3 })
+    const savepoint = await take(directory, fixture.path("to-owned"))
+    summaryOf(await restore(savepoint, "cli_owned", uid, file))
+    const before = await cells(uid)
+    const epochs = async () => [await epochOf("cli", uid), await epochOf("cli_owned", uid)]
+    const claimed = await epochs()
+
+    const refusal = new RegExp(
+      `Job 'cli' \\(uid 'owned'\\) was taken over by job 'cli_owned' \\(uid 'owned'\\).*${keyspace}\\.checkpoints_cli .*` +
+        `--take-over-from cli_owned`
+    )
+    ends(await restore(savepoint, "cli_owned_too", uid, file), 7, refusal)
+    // Nor the first name, on a machine that has nothing of it.
+    ends(await restore(savepoint, "cli", uid, file), 7, refusal)
+    ends(await restore(savepoint, "cli_owned_too", uid, file, "--take-over-from=cli"), 7, refusal)
+    // Nor the job that it was taken of, in its own directory, where all of its rows are pending.
+    ends(await run(fixture.load(uid, file)), 7, refusal)
+    ends(await run(["commit", `--state=${directory}`, "--checkpoint=1", "--yes", ledgerFlag]), 7, refusal)
+    assert.deepStrictEqual(await epochs(), claimed)
+    assert.deepStrictEqual(await cells(uid), before)
+    const inspected = await run(["inspect", `--state=${directory}`, ledgerFlag])
+    assert.match(inspected.stdout, /taken over by job cli_owned \(uid owned\)/)
+
+    // The first one goes on, also where its state is lost.
+    Fs.renameSync(fixture.path(`state-cli_owned-${uid}`), fixture.path(`state-cli_owned-${uid}.away`))
+    assert.strictEqual(summaryOf(await restore(savepoint, "cli_owned", uid, file))["outcome"], "finished")
+    // From a savepoint of that one, anybody.
+    const next = await take(fixture.path(`state-cli_owned-${uid}`), fixture.path("to-owned-next"))
+    summaryOf(await restore(next, "cli_owned_next", uid, file))
+    ends(
+      await restore(savepoint, "cli_owned_too", uid, file),
+      7,
+      /taken over by job 'cli_owned_next'.*checkpoints_cli_owned /
+    )
+    const taken = await restore(savepoint, "cli_owned_too", uid, file, "--take-over-from=cli_owned_next")
+    assert.strictEqual(summaryOf(taken)["outcome"], "finished")
+    assert.strictEqual(await epochOf("cli_owned_next", uid), 2)
+    assert.strictEqual((await cells(uid)).size, 240)
   })
 
   it("--savepoint-on-stop: a signal ends the load with a savepoint, from which the same job goes on elsewhere", async () => {

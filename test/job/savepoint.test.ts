@@ -183,6 +183,44 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       assert.isAbove((yield* ledger("b")).get(0)!, committed)
     }))
 
+  it.effect("a job that was moved is not started under its old name, unless it is taken back", () =>
+    Effect.gen(function*() {
+      const { cluster, ledger, process, table } = yield* world
+      const store = MemoryStateBackend.makeStore()
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(100), checkpoint: hour, sink: { query } })
+        yield* pass(3500)
+        return yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+      })).pipe(Effect.provide(process("a", store)))
+      const run = (jobId: string, options: object, of = store) =>
+        Effect.flatMap(
+          Effect.forkChild(
+            Effect.exit(Job.run({ source: seconds(6), checkpoint: hour, sink: { query }, ...options }))
+              .pipe(Effect.provide(process(jobId, of)))
+          ),
+          end
+        )
+      const other = MemoryStateBackend.makeStore()
+      assert.isTrue(Exit.isSuccess(yield* run("b", { fromSavepoint: savepoint }, other)))
+      const before = yield* ledger("a")
+      const refused = yield* run("a", {})
+      assert.match(String(refused), /Job 'a' \(uid 'sink'\) was taken over by job 'b' .*--take-over-from b/)
+      assert.match(String(yield* run("a", { takeOverFrom: "c" })), /was taken over by job 'b'/)
+      const mistaken = { takeOverFrom: "b", sink: { query: "INSERT INTO sim.nowhere (id) VALUES (?)" } }
+      assert.isTrue(Exit.isFailure(yield* run("a", mistaken)))
+      assert.deepStrictEqual(yield* ledger("a"), before, "nobody is disturbed")
+      const back = yield* run("a", { takeOverFrom: "b" })
+      assert.isTrue(Exit.isSuccess(back) && back.value.rows === 3, String(back))
+      assert.deepStrictEqual(yield* table, [[0, 4], [1, 5], [2, 2], [3, 3]])
+      const written = (yield* cluster.rows("sim.t")).map(({ writetimes }) => Number(writetimes.get("v")))
+      assert.isAtLeast((yield* ledger("a")).get(-3)!, Math.max(...written))
+      // The other has come to its end, and disturbs nobody; with more to read, it would.
+      const ended = yield* run("b", { fromSavepoint: savepoint }, other)
+      assert.isTrue(Exit.isSuccess(ended) && ended.value.outcome === "nothing-to-do")
+      const more = yield* run("b", { fromSavepoint: savepoint, source: seconds(8) }, other)
+      assert.match(String(more), /Job 'b' \(uid 'sink'\) was taken over by job 'a'/)
+    }))
+
   it.effect("a ledger elsewhere is said not to be stopped", () =>
     Effect.gen(function*() {
       const { process } = yield* world

@@ -117,6 +117,8 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "restore-stamps-anew": "there are no savepoints here; test/cli/savepoint",
   "restore-below-the-old-job": "there are no savepoints here; test/job/savepoint",
   "restore-without-fence": "there are no savepoints here; test/cli/savepoint",
+  "restored-by-two": "there are no savepoints here; RestoreSavepoint.test",
+  "old-name-goes-on": "there are no savepoints here; test/job/savepoint",
   "restore-supersedes-unasked": "there are no savepoints here; CassandraCommitter.test",
   "restore-by-a-zombie": "there are no savepoints here; the simulation",
   "restore-of-one-lineage": "there are no savepoints here; test/cli/savepoint",

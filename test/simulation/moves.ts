@@ -3,15 +3,21 @@
  *
  * He knows of a savepoint when the process that took it has told him so. He restores the last one of the machine that the
  * job is on, by copying it to the new one as anybody would (a copy that is broken off is begun again), and runs the same
- * command on that machine from then on. One that is refused, because a bit of it has flipped, he gives up.
+ * command on that machine from then on. One that is refused, because a bit of it has flipped, he gives up; if the job had a
+ * new name there, this name's restore may have been recorded already, and is taken over by the next one.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import type { JobHandle } from "../../src/job/Job.ts"
+import * as Recovery from "../../src/sink/Recovery.ts"
+import * as RestoreSavepoint from "../../src/sink/RestoreSavepoint.ts"
 import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
+import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
 import { preambleBytes } from "../../src/state/WalFormat.ts"
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
@@ -63,6 +69,8 @@ export class Operator {
   /** Where the job is, under which name; null as long as it is nowhere, or was given up there. */
   private at: { readonly machine: Machine; readonly home: Home } | null = null
   private jobId = "job"
+  /** The name under which the job was given up last. */
+  givenUp: string | undefined
 
   constructor(program: Program, world: World, oracle: Oracle, lineages: Lineages) {
     this.program = program
@@ -176,8 +184,38 @@ export class Operator {
         if (error._tag === "StateIoError") return
         this.world.count("a savepoint was refused")
         // A state that was made of it lives on; else the job is where it was, and has lost its state.
-        if (!home.isRestored) this.at = null
+        if (home.isRestored) return
+        this.at = null
+        this.givenUp = home.jobId
       }))
+  }).bind(this)
+
+  /** Whoever restores the savepoint that the job began with here, under a third name; or starts the job under its old one. */
+  readonly rival = Effect.fnUntraced(function*(this: Operator, process: Process) {
+    const { from, isRestored, jobId } = this.home(process.machine)
+    const isMoved = from !== null && from.jobId !== jobId && isRestored && this.at?.machine === process.machine
+    if (this.program.savepoints?.hasRival !== true || !isMoved) return
+    const { jobId: oldId, path } = { jobId: from.jobId, path: from.path }
+    const attempts = [
+      [
+        "job_rival",
+        Effect.flatMap(Savepoint.open(path), (savepoint) => Effect.asVoid(RestoreSavepoint.restore(savepoint)))
+      ],
+      [oldId, Effect.asVoid(Recovery.claim(null))]
+    ] as const
+    for (const [rival, attempt] of attempts) {
+      const names = { jobId: rival, uid }
+      const replication = { class: "SimpleStrategy", replication_factor: this.program.cassandra.replicas }
+      const services = Layer.mergeAll(
+        CassandraCommitter.layer({ ...names, replication }),
+        MemoryStateBackend.layer(names)
+      )
+      const ended = yield* Effect.result(Effect.provide(attempt, services, { local: true }))
+      if (Result.isSuccess(ended)) this.world.violate(`jobs ${jobId} and ${rival} both go on from ${path}`)
+      else if (ended.failure._tag !== "TakenOver") this.world.count(`a rival ended with ${ended.failure._tag}`)
+      else if (ended.failure.by.jobId === jobId) this.world.count("a rival was refused")
+      else this.world.violate(`the savepoint of ${jobId} is said to be that of ${ended.failure.by.jobId}`)
+    }
   }).bind(this)
 
   private told(process: Process, { checkpoint, describe }: Savepoint.Savepoint): void {

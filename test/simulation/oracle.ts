@@ -30,6 +30,8 @@ const epochRow = -1
 const timestampRow = -3
 const ownerRow = -4
 const publishedEpochRow = -5
+/** From here down: the name of the job that has taken the ledger's over. It comes and goes. */
+const takenOverRow = -6
 
 interface Lineage {
   readonly timestamps: Map<number, bigint>
@@ -254,7 +256,7 @@ export class Oracle {
       const sub = Number(row["sub_id"])
       const value = BigInt(String(row["checkpoint_id"]))
       const before = ledger.get(sub) ?? 0n
-      if (sub !== ownerRow && value < before) {
+      if (sub !== ownerRow && sub > takenOverRow && value < before) {
         this.violate(`row ${sub} of the ledger of ${jobId} went from ${before} to ${value}`)
       }
       ledger.set(sub, value)

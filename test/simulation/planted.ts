@@ -24,6 +24,7 @@ const edit = (file: string, find: string, replace: string): Edit => ({ file, fin
 const coordinator = "checkpoint/CheckpointCoordinator.ts"
 const barriers = "checkpoint/Barriers.ts"
 const committer = "cassandra/CassandraCommitter.ts"
+const takenOver = "cassandra/internal/takenOver.ts"
 const backend = "state/FileStateBackend.ts"
 const segmentWriter = "state/internal/segmentWriter.ts"
 const files = "state/internal/files.ts"
@@ -724,16 +725,35 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "restore-without-fence",
     "The job that the savepoint is of is not superseded: what is left of it goes on writing.",
     edit(
-      committer,
-      "yield* Effect.result((yield* make(session, other)).claimEpoch(found))",
-      "yield* Effect.result(Effect.map(readLedger(session, other), (seen) => ({ ...seen, ledger: seen.committed })))"
+      takenOver,
+      "seen(yield* claim(job, first.epoch, !isOwn && isSame(last.job, job) ? own : null))",
+      "{ ...first.ledger, epoch: first.epoch, ledger: first.ledger.committed }"
+    )
+  ),
+  bug(
+    "restored-by-two",
+    "Nobody looks who has gone on from a savepoint before: two jobs with different names do.",
+    edit(
+      takenOver,
+      "const refusal = isSame(owner, own) || names === undefined",
+      "const refusal = isSame(owner, own) || links.length > 0"
+    )
+  ),
+  bug(
+    "old-name-goes-on",
+    "A job that was moved is started under its old name, and reads what the other one reads.",
+    edit(recovery, "    yield* mustBeOwner({ jobId, uid })\n", ""),
+    edit(
+      recovery,
+      "if (by !== undefined) return yield* new TakenOver",
+      "if (by !== undefined && jobId === \"\") return yield* new TakenOver"
     )
   ),
   bug(
     "restore-supersedes-unasked",
     "A process that was frozen while it restored supersedes the job, which has long come back under its first name.",
-    edit(committer, "        yield* checkEpoch\n", ""),
-    edit(committer, "(yield* make(session, other)).claimEpoch(found)", "(yield* make(session, other)).claimEpoch(null)")
+    edit(takenOver, "      yield* checkEpoch\n", ""),
+    edit(committer, "(other) => other.claimEpoch(found)", "(other) => other.claimEpoch(null)")
   ),
   bug(
     "restore-by-a-zombie",

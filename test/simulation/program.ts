@@ -44,6 +44,8 @@ export interface Savepoints {
   readonly machines: ReadonlyArray<{ readonly jobId: string; readonly restores: boolean }>
   /** A savepoint that looks complete is restored, though the process that took it has died before it could tell. */
   readonly trusts: boolean
+  /** When a job has moved under another name, somebody restores the same savepoint under a third one. */
+  readonly hasRival?: boolean | undefined
 }
 
 export interface Program extends FaultProgram.FaultProgram {
@@ -142,6 +144,15 @@ const savepointsOf = (
     return { ...run, skewMillis, end: dice.chance(0.5) ? { kind: "finish" } : run.end }
   }
   return { savepoints: { takes, machines, trusts }, runs: ends.map(skewed) }
+}
+
+/** Where nobody wakes up: a rival that sleeps until the job is back under its first name would take it over by right. */
+const withRival = (
+  seed: number,
+  { runs, savepoints }: ReturnType<typeof savepointsOf>
+): ReturnType<typeof savepointsOf> => {
+  const hasRival = makeDice(seed + 0.6875 * 0x1_0000_0000).chance(0.5) && runs.every(({ end }) => end.kind !== "freeze")
+  return { runs, savepoints: savepoints === null || !hasRival ? savepoints : { ...savepoints, hasRival } }
 }
 
 /** A job that goes on behind its savepoint, to its end; what is restored from it has a clock that is far behind. */
@@ -270,7 +281,7 @@ export const generate = (seed: number): Program => {
     // A story that is told already must not be told otherwise.
     ...endsQuietly || meets || FaultProgram.hasSlowCleanUp(faults)
       ? { savepoints: null }
-      : savepointsOf(seed, faults.runs),
+      : withRival(seed, savepointsOf(seed, faults.runs)),
     chunks: good,
     checkpoint: {
       intervalMillis: endsQuietly ? 150 : dice.pick([2, 10, 10, 50, 1000]),

@@ -116,6 +116,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       const handle = yield* Job.start({
         source,
         fromSavepoint,
+        takeOverFrom: operator.givenUp,
         parallelism: process.run.parallelism,
         checkpoint: {
           interval: checkpoint.intervalMillis,
@@ -142,6 +143,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       const summary = yield* handle.result
       yield* Fiber.join(during)
       yield* operator.after(process, handle)
+      yield* operator.rival(process)
       return summary
     }))
     const letters = DeadLetterFile.layer({ path: lettersPath, maxErrors: Number.POSITIVE_INFINITY })

@@ -2,6 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream } from "effect"
 import * as Barriers from "../../src/checkpoint/Barriers.ts"
 import { layerMemory } from "../../src/checkpoint/CheckpointCommitter.ts"
+import type { TakenOver } from "../../src/checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../../src/checkpoint/CheckpointCoordinator.ts"
 import type { Element } from "../../src/checkpoint/Element.ts"
 import { Barrier, Record } from "../../src/checkpoint/Element.ts"
@@ -88,7 +89,7 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("WriteAheadSink", (i
         new Record({ id: 1, v: 1 }, 41),
         new Record({ id: 2, v: "x" as unknown as number }, 42)
       ])
-      const error: SinkError = yield* Effect.flip(run(table, Stream.concat(bad, barrier)))
+      const error: SinkError | TakenOver = yield* Effect.flip(run(table, Stream.concat(bad, barrier)))
       assert.strictEqual(error._tag, "RecordRefused")
       assert.include(error.message, "rows, record at 42, column v")
     }))

@@ -19,6 +19,8 @@ export interface Tally {
 const epochRow = -1
 const publishedRow = -2
 const ownerRow = -4
+/** From here down: the name of the job that has taken the ledger's over. It comes and goes. */
+const takenOverRow = -6
 
 export class Oracle {
   readonly violations = new Set<string>()
@@ -55,7 +57,7 @@ export class Oracle {
   ledgerSeen(rows: ReadonlyMap<number, number>): void {
     for (const [row, before] of this.ledger) {
       if (!rows.has(row)) this.violate(`row ${row} of the ledger is gone`)
-      else if (row !== ownerRow && rows.get(row)! < before) {
+      else if (row !== ownerRow && row > takenOverRow && rows.get(row)! < before) {
         this.violate(`row ${row} of the ledger went from ${before} to ${rows.get(row)}`)
       }
     }

@@ -1,0 +1,141 @@
+/**
+ * Which job goes on with what another one has begun: kept in that one's ledger, and followed from ledger to ledger.
+ *
+ * A job that is restored from another's savepoint writes its name into the other's ledger, in the batch that claims the
+ * epoch there. So the ledgers lead from a job, by those that have taken it over, to the one that has it now: the first in
+ * whose ledger nobody is named. It is there that the next name is written. A job that comes back to a name which it had
+ * before clears that name's own entry last; broken off before, it is found to lead in a circle to itself, and goes on.
+ *
+ * Ledgers hold numbers. A name is `jobId uid`, in UTF-8, six bytes to a row (what a JavaScript number holds), below a row
+ * that has its length: 0 where nobody is named any more.
+ */
+import * as Effect from "effect/Effect"
+import type { Claim, CommitterError, Fenced, JobName } from "../../checkpoint/CheckpointCommitter.ts"
+import { TakenOver } from "../../checkpoint/CheckpointCommitter.ts"
+import type { Ledger } from "../CassandraCommitter.ts"
+
+/** The row of the length. */
+export const firstRow = -6
+
+const rowBytes = 6
+
+export const toRows = ({ jobId, uid }: JobName): ReadonlyArray<readonly [row: number, value: number]> => {
+  const bytes = Buffer.from(`${jobId} ${uid}`)
+  const parts = Math.ceil(bytes.length / rowBytes)
+  const padded = Buffer.concat([bytes], parts * rowBytes)
+  return [
+    [firstRow, bytes.length],
+    ...Array.from(
+      { length: parts },
+      (_, i) => [firstRow - 1 - i, padded.readUIntBE(i * rowBytes, rowBytes)] as const
+    )
+  ]
+}
+
+export const fromRows = (rows: ReadonlyMap<number, number>): JobName | null => {
+  const length = rows.get(firstRow) ?? 0
+  if (length <= 0) return null
+  const parts = Math.ceil(length / rowBytes)
+  const bytes = Buffer.alloc(parts * rowBytes)
+  for (let i = 0; i < parts; i++) bytes.writeUIntBE(rows.get(firstRow - 1 - i) ?? 0, i * rowBytes, rowBytes)
+  const text = bytes.subarray(0, length).toString()
+  // A job id has no space in it.
+  const end = text.indexOf(" ")
+  return { jobId: text.slice(0, end), uid: text.slice(end + 1) }
+}
+
+const isSame = (a: JobName, b: JobName): boolean => a.jobId === b.jobId && a.uid === b.uid
+
+interface Link {
+  readonly job: JobName
+  readonly ledger: Ledger
+}
+
+/** What a committer gives for it. */
+export interface Ledgers {
+  readonly own: JobName
+  readonly checkEpoch: Effect.Effect<void, CommitterError | Fenced>
+  /** Null where no ledger can have that name. */
+  readonly ledgerOf: (job: JobName) => Effect.Effect<Ledger | null, CommitterError>
+  /** Claims the ledger of `job` from the epoch that was found there, and names `heir` in it. */
+  readonly claim: (
+    job: JobName,
+    found: number,
+    heir: JobName | null
+  ) => Effect.Effect<Claim, CommitterError | Fenced>
+  /** Nobody has taken the own job over any more; its rows are to be above this timestamp. */
+  readonly comeBack: (maxTimestamp: number) => Effect.Effect<void, CommitterError | Fenced>
+}
+
+/** `supersede` and `takenOverBy` of a committer. */
+export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) => {
+  const follow = Effect.fnUntraced(function*(job: JobName) {
+    const links: Array<Link> = []
+    let next: JobName | null = job
+    const known = (name: JobName) => links.find((link) => isSame(link.job, name))
+    while (next !== null && known(next) === undefined) {
+      const ledger: Ledger | null = yield* ledgerOf(next)
+      if (ledger === null) break
+      links.push({ job: next, ledger })
+      next = ledger.takenOverBy
+    }
+    const first = links[0]
+    if (first === undefined || first.ledger.epoch === null) return null
+    const isCircle = next !== null && known(next) !== undefined
+    const owner = isCircle && known(own) !== undefined ? own : links.at(-1)!.job
+    const names = links.find(({ ledger: { takenOverBy } }) => takenOverBy !== null && isSame(takenOverBy, owner))
+    const refusal = isSame(owner, own) || names === undefined
+      ? null
+      : new TakenOver({ job, by: owner, ledger: names.ledger.describe })
+    return { links, first: { job, ledger: first.ledger, epoch: first.ledger.epoch }, owner, refusal }
+  })
+
+  /**
+   * Claimed as a start of those jobs would, but only as they were found while this process was known to be the newest of its
+   * own job: one that was frozen in between must not fence whoever has brought the job back under its first name.
+   */
+  const supersede = Effect.fnUntraced(function*(
+    job: JobName,
+    takeOverFrom?: string
+  ): Effect.fn.Return<Claim | null, CommitterError | Fenced | TakenOver> {
+    let maxTimestamp = 0
+    const seen = <A extends { readonly maxTimestamp: number }>(told: A): A => {
+      maxTimestamp = Math.max(maxTimestamp, told.maxTimestamp)
+      return told
+    }
+    const attempt = Effect.gen(function*() {
+      const found = yield* follow(job)
+      if (found === null) return null
+      const { first, links, owner, refusal } = found
+      if (refusal !== null && refusal.by.jobId !== takeOverFrom) return yield* refusal
+      yield* checkEpoch
+      for (const { ledger } of links) seen(ledger)
+      // The last that has a ledger, whoever is named there.
+      const last = links.findLast(({ ledger }) => ledger.epoch !== null)!
+      const isOwn = isSame(owner, own)
+      if (!isOwn && !isSame(last.job, own) && !isSame(last.job, job)) {
+        seen(yield* claim(last.job, last.ledger.epoch!, own))
+      }
+      if (isSame(job, own)) {
+        const { committed, epoch, publishedCheckpointId, publishedEpoch } = { ...first.ledger, epoch: first.epoch }
+        return { epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: committed }
+      }
+      return seen(yield* claim(job, first.epoch, !isOwn && isSame(last.job, job) ? own : null))
+    })
+    while (true) {
+      const claimed = yield* attempt.pipe(
+        // Somebody has claimed one of them in between; and where it is the own job, this ends here.
+        Effect.catchTag("Fenced", () => Effect.as(checkEpoch, undefined))
+      )
+      if (claimed === undefined) continue
+      if (claimed === null) return null
+      yield* comeBack(maxTimestamp)
+      return { ...claimed, maxTimestamp }
+    }
+  })
+
+  return {
+    supersede,
+    takenOverBy: (job: JobName) => Effect.map(follow(job), (found) => found === null ? null : found.refusal)
+  }
+}
