@@ -177,8 +177,13 @@ export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): 
     countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
   const { jobId, uid } = backend
   if (previousEpoch === null) {
-    yield* mustBeCurrent
-    yield* mustBeOwner({ jobId, uid })
+    // Asked together: a start waits for each answer.
+    const [current, owner] = yield* Effect.all(
+      [Effect.result(mustBeCurrent), Effect.result(mustBeOwner({ jobId, uid }))],
+      { concurrency: 2 }
+    )
+    yield* Effect.fromResult(current)
+    yield* Effect.fromResult(owner)
   }
   let claimed = yield* claimEpoch(previousEpoch)
   let restored = yield* backend.latestCheckpoint
