@@ -24,10 +24,10 @@ import * as SegmentRows from "../state/SegmentRows.ts"
 import type { SegmentWriter } from "../state/StateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
-import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { BatchWriter, RowBlock } from "./BatchWriter.ts"
 import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
+import * as LoggedStatements from "./LoggedStatements.ts"
 import type { PendingCheckpoint } from "./PendingCheckpoints.ts"
 import * as PendingCheckpoints from "./PendingCheckpoints.ts"
 import type { SegmentLetters, SetAside } from "./SetAside.ts"
@@ -278,7 +278,7 @@ export const make = Effect.fnUntraced(function*<A>(
     const letters: SegmentLetters<DeadLetterError | SinkMisuse | TooManyBadRecords> =
       sink.setAside?.ofSegment(segment, restored) ?? noLetters(segment)
     const opened = yield* backend.openSegment(segment)
-    yield* sameStatements(sink.statements.map(({ logged }) => logged), opened.header.statements, segment)
+    yield* LoggedStatements.mustBeSame(sink.statements, opened.header.statements, segment)
     const rowsOf = SegmentRows.ofBlocks(segment.name, segment)
     const read = Stream.mapArrayEffect(
       opened.blocks,
@@ -369,34 +369,3 @@ const noLetters = ({ checkpointId }: SegmentHandle): SegmentLetters<SinkMisuse> 
   refused: undefined,
   finish: Effect.succeed(0)
 })
-
-const isSame = (current: LoggedStatement, logged: LoggedStatement | undefined): boolean =>
-  logged !== undefined && logged.query === current.query && logged.columns.length === current.columns.length &&
-  logged.columns.every((column, i) =>
-    column.name === current.columns[i]!.name && column.type === current.columns[i]!.type
-  )
-
-/** Rows logged for one statement are never sent with another; a row says which one by its place in the list. */
-const sameStatements = (
-  current: ReadonlyArray<LoggedStatement>,
-  logged: ReadonlyArray<LoggedStatement>,
-  segment: SegmentHandle
-): Effect.Effect<void, SinkMisuse> => {
-  if (logged.length === current.length && current.every((statement, i) => isSame(statement, logged[i]))) {
-    return Effect.void
-  }
-  const show = (statements: ReadonlyArray<LoggedStatement>) =>
-    statements.length === 0 ?
-      "nothing" :
-      statements.map((statement) =>
-        `${statement.query}  [${statement.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}]`
-      ).join("\n          ")
-  return Effect.fail(
-    new SinkMisuse({
-      reason: "other-statement",
-      detail: `The log holds ${segment.rows} rows of checkpoint ${segment.checkpointId} for another statement:\n` +
-        `  logged: ${show(logged)}\n  now:    ${show(current)}\n` +
-        `Run once more with the logged statement until its rows are committed, then change it.`
-    })
-  )
-}

@@ -34,6 +34,7 @@ import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
 import type { DeadLetterError } from "./DeadLetters.ts"
 import { DeadLetters, TooManyBadRecords } from "./DeadLetters.ts"
+import * as LoggedStatements from "./LoggedStatements.ts"
 import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
 import * as RowSchema from "./RowSchema.ts"
@@ -180,18 +181,20 @@ export const typed = <S extends RowSchema.RowSchema>(
 ): WriteAheadSinkOptions<S["Type"]> => Object.assign({ schema }, options)
 
 /**
- * Looks at what earlier runs have set aside, so that it counts. Before the first record is encoded.
+ * Looks at what earlier runs have left: rows that were logged for other statements are refused, and what was set aside
+ * counts. Before the first record is encoded.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const begin = <A>(
-  { setAside }: OpenSink<A>
-): Effect.Effect<void, DeadLetterError | TooManyBadRecords, CheckpointCoordinator | StateBackend> =>
+  { setAside, statements }: OpenSink<A>
+): Effect.Effect<void, DeadLetterError | SinkMisuse | TooManyBadRecords, CheckpointCoordinator | StateBackend> =>
   Effect.gen(function*() {
+    const { restored } = yield* CheckpointCoordinator
+    yield* LoggedStatements.mustContinue(statements, restored)
     if (setAside === null) return
     const { jobId, uid } = yield* StateBackend
-    const { restored } = yield* CheckpointCoordinator
     yield* setAside.begin({ jobId, uid, recordsBefore: restored?.records ?? 0 })
   })
 
