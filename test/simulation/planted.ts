@@ -742,7 +742,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "old-name-goes-on",
     "A job that was moved is started under its old name, and reads what the other one reads.",
-    edit(recovery, "    yield* mustBeOwner({ jobId, uid })\n", ""),
+    edit(recovery, "Effect.result(mustBeOwner({ jobId, uid }))", "Effect.result(Effect.void)"),
     edit(
       recovery,
       "if (by !== undefined) return yield* new TakenOver",
