@@ -26,6 +26,7 @@ import type { FileOptions, FileSettings, Format, Split, Taken, Window } from "./
 import { Malformed, settingsOf, tooLong } from "./FileFormat.ts"
 import * as FilePosition from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
+import { sizeOf } from "./Source.ts"
 import { excerpt, fromPlatformError, InputUnreadable, InvalidOption, SourceError } from "./SourceError.ts"
 import * as TextEncoding from "./TextEncoding.ts"
 import * as Transcoded from "./Transcoded.ts"
@@ -170,9 +171,6 @@ const skipByteOrderMark = Effect.fnUntraced(function*(input: Input) {
   return yield* new SourceError({ reason: new InvalidOption({ input: input.path, option: "encoding", problem }) })
 })
 
-const countOf = ({ records, rejected }: Pick<Taken<unknown>, "records" | "rejected">): number =>
-  records.length + (rejected?.length ?? 0)
-
 /** Records that are skipped at once: as many as a chunk has by default, however many the reader wants. */
 const skippedAtOnce = 4096
 
@@ -182,7 +180,7 @@ const skipRecords = Effect.fnUntraced(function*<A>(input: Input, { split, tooLon
   while (left > 0) {
     const taken = yield* take(input, split, tooLongHint, Math.min(left, skippedAtOnce), "reject")
     if (taken === null) break
-    left -= countOf(taken)
+    left -= sizeOf(taken)
   }
 })
 
@@ -302,7 +300,7 @@ export const make = Effect.fnUntraced(function*<A>(
       return Effect.flatMap(take(input, chosen.split, chosen.tooLongHint, maxRecords, malformed), (taken) => {
         if (taken !== null) {
           isNew = true
-          input.given += countOf(taken)
+          input.given += sizeOf(taken)
           return Effect.succeed([chunk(taken, false)] as const)
         }
         // Behind the end of an archive, it need not be unpacked again to find that nothing follows.

@@ -29,7 +29,8 @@ export interface SourceChunk<A> {
  * @category getters
  * @since 0.1.0
  */
-export const sizeOf = ({ records, rejected }: SourceChunk<unknown>): number => records.length + (rejected?.length ?? 0)
+export const sizeOf = ({ records, rejected }: Pick<SourceChunk<unknown>, "records" | "rejected">): number =>
+  records.length + (rejected?.length ?? 0)
 
 /**
  * `read(null)` starts at the beginning, `read(position)` behind the record the position was taken after. A bounded

@@ -22,7 +22,8 @@ import { encodeJobFile, readJobFile, sameJob } from "./internal/jobFile.ts"
 import { listManifests, readManifest } from "./internal/manifestReader.ts"
 import { ReadBuffers } from "./internal/readBuffers.ts"
 import { openSegment } from "./internal/segmentReader.ts"
-import { createSegment, WriteBuffers } from "./internal/segmentWriter.ts"
+import { createSegment } from "./internal/segmentWriter.ts"
+import { SpareBuffers } from "./internal/spareBuffers.ts"
 import type { Sweep } from "./StateBackend.ts"
 import { StateBackend } from "./StateBackend.ts"
 import type { WalError } from "./WalError.ts"
@@ -49,6 +50,9 @@ export interface FileStateBackendOptions {
   readonly takeOver?: boolean | undefined
 }
 
+/** For a few subtasks, each of which is written to while one more is gathered. */
+const writeBuffersKept = 8
+
 const epochOf = (name: string): number => Number(/^e(\d+)-/.exec(name)?.[1] ?? 0)
 
 /**
@@ -67,7 +71,7 @@ export const make = Effect.fnUntraced(function*(
   const retained = Math.max(1, options.retainedCheckpoints ?? 1)
   const { jobId, uid } = options
   const reading = { jobId, uid, buffers: new ReadBuffers(options.readBufferBytes ?? 1024 * 1024) }
-  const writing = new WriteBuffers(options.writeBufferBytes ?? 256 * 1024)
+  const writing = new SpareBuffers(options.writeBufferBytes ?? 256 * 1024, writeBuffersKept)
 
   yield* makeDirectory(fs, directory)
   yield* DirectoryLock.acquire(directory, options.takeOver ?? false)

@@ -1,11 +1,9 @@
 /**
  * Buffers that rows are encoded into, used again once their bytes are written.
  *
- * A buffer for each block would be garbage a millisecond later, but V8 lets tens of MiB of such buffers gather before it
- * looks for them: they are outside of its heap.
- *
  * @since 0.1.0
  */
+import { once, SpareBuffers } from "./internal/spareBuffers.ts"
 
 /** Where a buffer begins; it doubles while a block does not fit. */
 const initialBytes = 64 * 1024
@@ -21,20 +19,15 @@ const sparesMax = 8
  * @since 0.1.0
  */
 export class FrameBuffers {
-  private readonly spares: Array<Buffer> = []
+  private readonly spares = new SpareBuffers(initialBytes, sparesMax, spareBytesMax)
 
   /** One that nobody else uses; what is in it is left from before. */
   take(): Buffer {
-    return this.spares.pop() ?? Buffer.allocUnsafeSlow(initialBytes)
+    return this.spares.take()
   }
 
   /** How a buffer comes back. Only the first call counts, and there need not be one. */
   lend(buffer: Buffer): () => void {
-    let isLent = true
-    return () => {
-      if (!isLent) return
-      isLent = false
-      if (buffer.length <= spareBytesMax && this.spares.length < sparesMax) this.spares.push(buffer)
-    }
+    return once(() => this.spares.give(buffer))
   }
 }

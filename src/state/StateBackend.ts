@@ -27,7 +27,8 @@ import type { SegmentHeader } from "./WalFormat.ts"
 export interface SegmentWriter {
   /**
    * Rows with their timestamps already stamped, and the first and last of these. Who keeps the bytes does not call
-   * `encoded.release`; who has written or copied them may.
+   * `encoded.release`; who has written or copied them may. The write may still be under way when this returns: a later call,
+   * `seal` at the latest, tells of its failure.
    */
   readonly append: (
     encoded: EncodedRows,

@@ -81,6 +81,15 @@ const makeWorld = () => {
   return { cluster, open, go, works, ledger, heir, refused }
 }
 
+/** Job `a` was at work, and `b` has gone on from the savepoint of it. */
+const moved = Effect.gen(function*() {
+  const world = makeWorld()
+  const savepoint = savepointOf("a")
+  yield* world.works("a", 20)
+  yield* world.go("b", { savepoint })
+  return { ...world, savepoint }
+})
+
 /** Dies at its `at`-th request of the ledger, before or after that has taken effect. */
 const dyingAt =
   (at: number, when: "before" | "after", dead: Deferred.Deferred<void>) => (session: Session): Session => {
@@ -101,10 +110,7 @@ const dyingAt =
 describe("restoring a savepoint", () => {
   it.effect("under a second other name is refused, and claims nothing; the first one may do it again", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { go, heir, ledger, refused, works } = makeWorld()
-      const savepoint = savepointOf("a")
-      yield* works("a", 20)
-      yield* go("b", { savepoint })
+      const { go, heir, ledger, refused, savepoint } = yield* moved
       assert.strictEqual(yield* heir("a"), "b")
       const { epoch } = yield* ledger("a")
       yield* refused("c", { savepoint }, "b", "a")
@@ -117,10 +123,7 @@ describe("restoring a savepoint", () => {
 
   it.effect("--take-over-from: what is left of the other is fenced and stays below, and it can't come back", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { go, heir, ledger, refused, works } = makeWorld()
-      const savepoint = savepointOf("a")
-      yield* works("a", 20)
-      yield* go("b", { savepoint })
+      const { go, heir, ledger, refused, works, savepoint } = yield* moved
       const b = yield* works("b", 5000)
       yield* go("c", { savepoint, takeOverFrom: "b" })
       assert.strictEqual((yield* Effect.flip(b.publishCheckpoint(6, 6000)))._tag, "Fenced")
@@ -163,10 +166,7 @@ describe("restoring a savepoint", () => {
 
   it.effect("back to the first name from its own savepoint is refused, unless it is taken over from the other", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { go, heir, ledger, refused, works } = makeWorld()
-      const savepoint = savepointOf("a")
-      yield* works("a", 20)
-      yield* go("b", { savepoint })
+      const { go, heir, ledger, refused, works, savepoint } = yield* moved
       const b = yield* works("b", 5000)
       yield* refused("a", { savepoint }, "b", "a")
       yield* go("a", { savepoint, takeOverFrom: "b" })

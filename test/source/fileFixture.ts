@@ -2,7 +2,11 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, type FileSystem, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { BadRecord, Record } from "../../src/checkpoint/Element.ts"
 import type { Position } from "../../src/checkpoint/Position.ts"
+import type * as CsvSource from "../../src/source/CsvSource.ts"
+import type { FileOptions } from "../../src/source/FileFormat.ts"
+import type * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import type { Source, SourceChunk } from "../../src/source/Source.ts"
 import type { SourceError } from "../../src/source/SourceError.ts"
 import { tempDirectory } from "../testing/tempDirectory.ts"
@@ -36,6 +40,20 @@ export const readUntilFailure = Effect.fnUntraced(function*<A>(source: FileSourc
 
 export const recordsOf = <A>(chunks: ReadonlyArray<SourceChunk<A>>) =>
   chunks.flatMap((chunk) => chunk.records.map((record) => [record.place, record.value] as const))
+
+/** A source of some format, over a file. */
+export type MakeSource = (
+  path: string,
+  options: FileOptions
+) => ReturnType<typeof NdjsonSource.make> | ReturnType<typeof CsvSource.make>
+
+/** Chunk by chunk what was read, and behind it what was rejected, each in the words of the test. */
+export const told = (
+  chunks: ReadonlyArray<SourceChunk<unknown>>,
+  ofRecord: (record: Record<unknown>) => string,
+  ofRejected: (record: BadRecord) => string
+): ReadonlyArray<string> =>
+  chunks.flatMap(({ records, rejected = [] }) => [...records.map(ofRecord), ...rejected.map(ofRejected)])
 
 export const lastPosition = (chunks: ReadonlyArray<SourceChunk<unknown>>): Position | null =>
   chunks.length === 0 ? null : chunks[chunks.length - 1]!.position

@@ -8,31 +8,23 @@ import { Effect, Stream } from "effect"
 import * as Fs from "node:fs"
 import * as Zlib from "node:zlib"
 import * as CsvSource from "../../src/source/CsvSource.ts"
-import type { FileOptions } from "../../src/source/FileFormat.ts"
 import * as FilesSource from "../../src/source/FilesSource.ts"
 import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import type { SourceChunk } from "../../src/source/Source.ts"
-import { cuts, lastPosition, readUntilFailure, temporaryFile } from "./fileFixture.ts"
+import type { MakeSource } from "./fileFixture.ts"
+import { cuts, lastPosition, readUntilFailure, temporaryFile, told } from "./fileFixture.ts"
 
-type Make = (
-  path: string,
-  options: FileOptions
-) => ReturnType<typeof NdjsonSource.make> | ReturnType<typeof CsvSource.make>
-
-const told = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
-  chunks.flatMap(({ records, rejected = [] }) => [
-    ...records.map(({ place }) => `${place}`),
-    ...rejected.map(({ place }) => `${place} BAD`)
-  ])
+const placesOf = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
+  told(chunks, ({ place }) => `${place}`, ({ place }) => `${place} BAD`)
 
 /** Seven records, of which the second and the fifth are bad, and a blank line. */
 const ndjson = `{"a":1}\n{"a":\n{"a":3}\n\n{"a":4}\n[5]\n{"a":6}\n{"a":7}`
 const csv = `a,b\n1,1\n2\n"3\n",3\n\n4,4\n5,5,5\n6,6\n7,7\n`
 const headless = csv.slice(4)
 
-const csvWithout: Make = (path, options) => CsvSource.make(path, { ...options, header: false })
+const csvWithout: MakeSource = (path, options) => CsvSource.make(path, { ...options, header: false })
 
-const inputs: ReadonlyArray<readonly [name: string, make: Make, content: string, all: ReadonlyArray<string>]> = [
+const inputs: ReadonlyArray<readonly [name: string, make: MakeSource, content: string, all: ReadonlyArray<string>]> = [
   ["NDJSON", NdjsonSource.make, ndjson, ["1", "2 BAD", "3", "5", "6 BAD", "7", "8"]],
   ["CSV", CsvSource.make, csv, ["2", "3 BAD", "4", "7", "8 BAD", "9", "10"]],
   ["CSV without a header", csvWithout, headless, ["1", "2 BAD", "3", "6", "7 BAD", "8", "9"]]
@@ -44,7 +36,7 @@ const packings = [
   ["zstd", (text: string) => Zlib.zstdCompressSync(text)]
 ] as const
 
-const collect = (source: Effect.Success<ReturnType<Make>>, from: Parameters<typeof source.read>[0]) =>
+const collect = (source: Effect.Success<ReturnType<MakeSource>>, from: Parameters<typeof source.read>[0]) =>
   Effect.map(Stream.runCollect(source.read(from)), (chunks): ReadonlyArray<SourceChunk<unknown>> => chunks)
 
 layer(NodeServices.layer)("a part of a file", (it) => {
@@ -60,10 +52,14 @@ layer(NodeServices.layer)("a part of a file", (it) => {
                 const what = JSON.stringify({ skip, limit, cut })
                 const source = yield* make(path, { ...cut, skip, limit, malformed: "reject" })
                 const chunks = yield* collect(source, null)
-                assert.deepStrictEqual(told(chunks), expected, what)
+                assert.deepStrictEqual(placesOf(chunks), expected, what)
                 for (let i = 0; i < chunks.length; i++) {
                   const rest = yield* collect(source, chunks[i]!.position)
-                  assert.deepStrictEqual([...told(chunks.slice(0, i + 1)), ...told(rest)], expected, `${what}, ${i}`)
+                  assert.deepStrictEqual(
+                    [...placesOf(chunks.slice(0, i + 1)), ...placesOf(rest)],
+                    expected,
+                    `${what}, ${i}`
+                  )
                 }
               }
             }
@@ -75,7 +71,7 @@ layer(NodeServices.layer)("a part of a file", (it) => {
       Effect.gen(function*() {
         const path = yield* temporaryFile("input", content)
         const source = yield* make(path, { skip: 2, limit: 2 })
-        assert.deepStrictEqual(told(yield* collect(source, null)), all.slice(2, 4))
+        assert.deepStrictEqual(placesOf(yield* collect(source, null)), all.slice(2, 4))
         const { records } = yield* readUntilFailure(yield* make(path, { skip: 2, limit: 3 }))
         assert.strictEqual(records.length, 2)
       }))
@@ -85,9 +81,9 @@ layer(NodeServices.layer)("a part of a file", (it) => {
         const path = yield* temporaryFile("input", content)
         const opened = (skip: number, limit: number | null) => make(path, { skip, limit, malformed: "reject" })
         const position = lastPosition(yield* collect(yield* opened(1, 2), null))
-        assert.deepStrictEqual(told(yield* collect(yield* opened(1, 5), position)), all.slice(3, 6))
-        assert.deepStrictEqual(told(yield* collect(yield* opened(1, null), position)), all.slice(3))
-        assert.deepStrictEqual(told(yield* collect(yield* opened(1, 1), position)), [])
+        assert.deepStrictEqual(placesOf(yield* collect(yield* opened(1, 5), position)), all.slice(3, 6))
+        assert.deepStrictEqual(placesOf(yield* collect(yield* opened(1, null), position)), all.slice(3))
+        assert.deepStrictEqual(placesOf(yield* collect(yield* opened(1, 1), position)), [])
         const { error } = yield* readUntilFailure(yield* opened(2, 2), position)
         assert.match(
           error.message,
@@ -112,7 +108,7 @@ layer(NodeServices.layer)("a part of a file", (it) => {
             NdjsonSource.make(path, { skip: 1, limit, malformed: "reject", placeOffset, maxRecords })
         )
       const places = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
-        told(chunks).map((place) =>
+        placesOf(chunks).map((place) =>
           `${Math.floor(Number.parseInt(place) / 2 ** 32)}:${Number.parseInt(place) % 2 ** 32}`
         )
       const expected = ["0:2", "0:3", "0:5", "2:2", "2:3", "2:5"]
@@ -137,7 +133,7 @@ layer(NodeServices.layer)("a part of a file", (it) => {
       const appended = yield* NdjsonSource.make(path, { skip: 1 })
       assert.deepStrictEqual(yield* collect(appended, null), [])
       Fs.appendFileSync(path, "{}\n")
-      assert.deepStrictEqual(told(yield* collect(appended, null)), ["2"])
+      assert.deepStrictEqual(placesOf(yield* collect(appended, null)), ["2"])
     }))
 
   it.effect("is counted in whole numbers", () =>

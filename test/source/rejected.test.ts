@@ -7,33 +7,30 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import * as FileSystem from "effect/FileSystem"
 import * as CsvSource from "../../src/source/CsvSource.ts"
-import type { FileOptions } from "../../src/source/FileFormat.ts"
 import * as NdjsonSource from "../../src/source/NdjsonSource.ts"
 import type { SourceChunk } from "../../src/source/Source.ts"
+import type { MakeSource } from "./fileFixture.ts"
+import { told } from "./fileFixture.ts"
 
-type Make = (
-  path: string,
-  options: FileOptions
-) => ReturnType<typeof NdjsonSource.make> | ReturnType<typeof CsvSource.make>
-
-const told = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
-  chunks.flatMap(({ records, rejected = [] }) => [
-    ...records.map(({ place, value }) => `${place} ${JSON.stringify(value)}`),
-    ...rejected.map(({ place, raw }) => `${place} BAD ${raw.text ?? Buffer.from(raw.bytes!).toString("hex")}`)
-  ])
+const allOf = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
+  told(
+    chunks,
+    ({ place, value }) => `${place} ${JSON.stringify(value)}`,
+    ({ place, raw }) => `${place} BAD ${raw.text ?? Buffer.from(raw.bytes!).toString("hex")}`
+  )
 
 /** The same with blocks of any size, and from every position. */
-const check = Effect.fnUntraced(function*(make: Make, content: Uint8Array, expected: ReadonlyArray<string>) {
+const check = Effect.fnUntraced(function*(make: MakeSource, content: Uint8Array, expected: ReadonlyArray<string>) {
   const fs = yield* FileSystem.FileSystem
   const path = `${yield* fs.makeTempDirectoryScoped()}/input`
   yield* fs.writeFile(path, content)
   for (const blockBytes of [1, 7, 64, 4096]) {
     const source = yield* make(path, { blockBytes, malformed: "reject" })
     const chunks: ReadonlyArray<SourceChunk<unknown>> = yield* Stream.runCollect(source.read(null))
-    assert.deepStrictEqual(told(chunks), expected, `blocks of ${blockBytes}`)
+    assert.deepStrictEqual(allOf(chunks), expected, `blocks of ${blockBytes}`)
     for (let i = 0; i < chunks.length; i++) {
       const rest = yield* Stream.runCollect(source.read(chunks[i]!.position))
-      assert.deepStrictEqual([...told(chunks.slice(0, i + 1)), ...told(rest)], expected, `from position ${i}`)
+      assert.deepStrictEqual([...allOf(chunks.slice(0, i + 1)), ...allOf(rest)], expected, `from position ${i}`)
     }
   }
   const failing = yield* make(path, {})

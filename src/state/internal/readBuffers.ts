@@ -1,7 +1,7 @@
 /**
- * Buffers that sealed segments are read into, again and again. A new one for each read is cheap by itself, but V8 counts
- * it as memory from outside and soon collects its whole heap for it: half of the time of a replay's reading went there.
+ * Buffers that sealed segments are read into, again and again.
  */
+import { once, SpareBuffers } from "./spareBuffers.ts"
 
 /** A buffer and who looks at it: the reader, and everybody who has a block of it. */
 export interface Loan {
@@ -10,7 +10,7 @@ export interface Loan {
   readonly share: () => () => void
 }
 
-/** Spare buffers that are kept, for two segments that are read at once. */
+/** For two segments that are read at once. */
 const sparesMax = 4
 
 /** Most blocks are not longer. */
@@ -18,33 +18,27 @@ const headroomMax = 288 * 1024
 
 /** For reads of so many bytes, behind room for the block that begins in the middle of the read before. */
 export class ReadBuffers {
-  private readonly spares: Array<Buffer> = []
-  private readonly size: number
+  private readonly spares: SpareBuffers
   readonly readBytes: number
   readonly headroom: number
 
   constructor(readBytes: number) {
     this.readBytes = readBytes
     this.headroom = Math.min(readBytes, headroomMax)
-    this.size = this.headroom + readBytes
+    this.spares = new SpareBuffers(this.headroom + readBytes, sparesMax)
   }
 
-  /** One of at least so many bytes that nobody else looks at; what is in it is left from before. */
+  /** One of at least so many bytes that nobody else looks at. One that is longer than usual is not kept. */
   take(size: number): Loan {
-    const bytes = size > this.size
-      ? Buffer.allocUnsafeSlow(size)
-      : this.spares.pop() ?? Buffer.allocUnsafeSlow(this.size)
+    const bytes = size > this.spares.bytes ? Buffer.allocUnsafeSlow(size) : this.spares.take()
     let users = 0
     return {
       bytes,
       share: () => {
         users++
-        let isSharing = true
-        return () => {
-          if (!isSharing) return
-          isSharing = false
-          if (--users === 0 && bytes.length === this.size && this.spares.length < sparesMax) this.spares.push(bytes)
-        }
+        return once(() => {
+          if (--users === 0) this.spares.give(bytes)
+        })
       }
     }
   }

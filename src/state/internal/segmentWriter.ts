@@ -12,33 +12,14 @@ import type { WalError } from "../WalError.ts"
 import { StateIoError } from "../WalError.ts"
 import * as WalFormat from "../WalFormat.ts"
 import { ioError, removeQuietly, syncDirectory } from "./files.ts"
-
-/** Where blocks are gathered that are too short to be written by themselves; used by one segment after another. */
-export class WriteBuffers {
-  private readonly spares: Array<Buffer> = []
-  readonly bytes: number
-
-  constructor(bytes: number) {
-    this.bytes = bytes
-  }
-
-  take(): Buffer {
-    return this.spares.pop() ?? Buffer.allocUnsafeSlow(this.bytes)
-  }
-
-  /** Of a buffer that nothing is written from any more. */
-  give(buffer: Buffer): void {
-    if (this.spares.length < sparesMax) this.spares.push(buffer)
-  }
-}
-
-const sparesMax = 8
+import type { SpareBuffers } from "./spareBuffers.ts"
 
 export const createSegment = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,
   directory: string,
   header: WalFormat.SegmentHeader,
-  buffers: WriteBuffers
+  /** Where blocks are gathered that are too short to be written by themselves; used by one segment after another. */
+  buffers: SpareBuffers
 ): Effect.fn.Return<SegmentWriter, WalError, Scope.Scope> {
   const name = `e${header.epoch}-a${header.attempt}-s${header.subtask}-n${header.number}.wal`
   const path = `${directory}/${name}`
@@ -123,7 +104,7 @@ export const createSegment = Effect.fnUntraced(function*(
 
   const add = (block: Buffer, release: () => void): Effect.Effect<void, WalError> => {
     bytes += block.length
-    // Copying a long one would cost more than a write of its own.
+    // A long one is written from where it is.
     if (block.length > buffers.bytes / 2) return Effect.andThen(writeGathered, write(block, release))
     if (gathered + block.length > buffers.bytes) {
       return Effect.andThen(writeGathered, Effect.sync(() => gather(block, release)))
