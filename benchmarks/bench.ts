@@ -99,12 +99,16 @@ const measure = async (options: ReturnType<typeof parse>): Promise<RawData> => {
   const server = benchmarks.some(({ needs }) => needs.includes("server"))
     ? await Server.start({ warmUpRows: Math.min(200_000, options.rows), say })
     : null
-  const progress = Progress.make(
-    benchmarks.reduce((sum, benchmark) => sum + Suite.roundsOf(benchmark, options.rounds), 0)
-  )
+  // One round is for trying something out.
+  const hasWarmUp = options.rounds > 1
+  const progress = Progress.make(benchmarks.reduce(
+    (sum, benchmark) =>
+      sum + Suite.roundsOf(benchmark, options.rounds) + (hasWarmUp && Suite.isWarmedUp(benchmark) ? 1 : 0),
+    0
+  ))
   const oldProfiles = options.profiles === null ? new Set<string>() : Profile.present(options.profiles)
   try {
-    const { failures, measurements } = await Suite.run({ ...options, benchmarks, server, peers, progress })
+    const { failures, measurements } = await Suite.run({ ...options, hasWarmUp, benchmarks, server, peers, progress })
     return {
       machine,
       server: server?.describe ?? null,

@@ -35,7 +35,7 @@ export const make = (total: number, stream: NodeJS.WriteStream = process.stderr)
   return {
     say,
     starts: (name, round, rounds) => {
-      line = `${name}, round ${round} of ${rounds}`
+      line = round === 0 ? `${name}, warming up` : `${name}, round ${round} of ${rounds}`
       draw()
     },
     ended: (name, outcome) => {

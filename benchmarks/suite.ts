@@ -14,6 +14,8 @@ import type { BenchServer } from "./server.ts"
 export interface SuiteOptions {
   readonly benchmarks: ReadonlyArray<Benchmark>
   readonly rounds: number
+  /** End to end runs that are not counted, before the first round: the server then has compiled the code that each needs. */
+  readonly hasWarmUp: boolean
   readonly rows: number
   readonly server: BenchServer | null
   readonly peers: Peers
@@ -49,6 +51,10 @@ export const orderOf = (benchmarks: ReadonlyArray<Benchmark>, round: number): Re
   })
 }
 
+const warmUpRows = 200_000
+
+export const isWarmedUp = (benchmark: Benchmark): boolean => benchmark.group === "end-to-end"
+
 /** The number that says most, for the line of a run. */
 const headline = (benchmark: Benchmark, values: Measurement["values"]): string =>
   benchmark.quantities.flatMap(({ digits, key, label }) => {
@@ -71,10 +77,10 @@ export const run = async (options: SuiteOptions): Promise<Outcome> => {
     return path
   }
   try {
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const benchmark of orderOf(options.benchmarks, round)) {
+    for (let round = options.hasWarmUp ? 0 : 1; round <= options.rounds; round++) {
+      for (const benchmark of orderOf(options.benchmarks, Math.max(1, round))) {
         const rounds = roundsOf(benchmark, options.rounds)
-        if (round > rounds) continue
+        if (round > rounds || round === 0 && !isWarmedUp(benchmark)) continue
         options.progress.starts(benchmark.name, round, rounds)
         const own = Fs.mkdtempSync(Path.join(directory, "run-"))
         try {
@@ -84,12 +90,12 @@ export const run = async (options: SuiteOptions): Promise<Outcome> => {
               return options.server
             },
             peers: options.peers,
-            rows: options.rows,
+            rows: round === 0 ? Math.min(warmUpRows, options.rows) : options.rows,
             directory: own,
             inputFile,
             profiles: options.profiles
           })
-          measurements.push({ benchmark: benchmark.name, round, values, samples })
+          if (round > 0) measurements.push({ benchmark: benchmark.name, round, values, samples })
           options.progress.ended(benchmark.name, headline(benchmark, values))
         } catch (error) {
           const message = error instanceof Error ? error.message : String(error)
