@@ -9,6 +9,7 @@ import type { EncodedRows } from "effect-cassandra/state/RowFrame"
 import * as RowFrame from "effect-cassandra/state/RowFrame"
 import type { StateBackend } from "effect-cassandra/state/StateBackend"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
@@ -52,11 +53,13 @@ const makeChunks = (): ReadonlyArray<EncodedRows> => {
   })
 }
 
+/** As a subtask does: one segment is sealed while the next is written. */
 const appendAll = (backend: StateBackend["Service"], chunks: ReadonlyArray<EncodedRows>) =>
   Effect.gen(function*() {
     const handles: Array<SegmentHandle> = []
     let timestamp = 1_700_000_000_000_000
     let next = 0
+    let sealing: Fiber.Fiber<SegmentHandle, unknown> | null = null
     for (let number = 0; number < segments; number++) {
       const header = { jobId: "bench", uid: "bench", epoch: 1, attempt: 0, subtask: 0, number, statements: [] }
       const writer = yield* backend.createSegment(header)
@@ -67,8 +70,10 @@ const appendAll = (backend: StateBackend["Service"], chunks: ReadonlyArray<Encod
         yield* writer.append(chunk, first, timestamp - 1)
         bytes += chunk.bytes.length
       }
-      handles.push(yield* writer.seal(number + 1))
+      if (sealing !== null) handles.push(yield* Fiber.join(sealing))
+      sealing = yield* Effect.forkChild(writer.seal(number + 1), { startImmediately: true })
     }
+    if (sealing !== null) handles.push(yield* Fiber.join(sealing))
     return handles
   })
 

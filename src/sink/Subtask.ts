@@ -3,10 +3,12 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
+import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
@@ -98,6 +100,15 @@ interface Turn {
   readonly after: Latch.Latch
 }
 
+/** What a barrier has ended, not yet synced. */
+interface Ended {
+  readonly barrier: Barrier
+  /** Null when no rows came before the barrier. */
+  readonly writer: SegmentWriter | null
+  /** Of the rows in it. */
+  readonly bytes: number
+}
+
 /** A checkpoint whose rows are in the table. */
 interface Sent {
   readonly checkpoint: PendingCheckpoint
@@ -162,6 +173,8 @@ export const make = Effect.fnUntraced(function*<A>(
   let open: SegmentWriter | null = null
   let openRows = 0
   let openBytes = 0
+  /** Of segments that a barrier has ended and that are being sealed. */
+  let endedBytes = 0
   /**
    * Bytes of an open segment over which a checkpoint is asked for: few at first, so that Cassandra has something to do
    * from the start of a run, twice as many after each one that was asked for.
@@ -169,14 +182,14 @@ export const make = Effect.fnUntraced(function*<A>(
   const segmentBytesMax = Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)
   let segmentBytes = Math.min(firstSegmentBytes, segmentBytesMax)
 
-  const isFull = (): boolean => openBytes + pending.bytes() > sink.pendingBytesMax
+  const isFull = (): boolean => openBytes + endedBytes + pending.bytes() > sink.pendingBytesMax
 
   /**
-   * Waiting is safe while something sealed is on its way to Cassandra without a further barrier, since a barrier may be
+   * Waiting is safe while something sealed, or being sealed, is on its way to Cassandra without a further barrier, since a barrier may be
    * behind the rows that wait here: one of them is complete, or may still become so. Subtasks that wait for each other's
    * acknowledgement can't form a circle: each has sealed, or can seal, the oldest incomplete checkpoint.
    */
-  const mustWait = (): boolean => isFull() && pending.areOnTheirWay()
+  const mustWait = (): boolean => isFull() && (endedBytes > 0 || pending.areOnTheirWay())
 
   const makeRoom: Effect.Effect<void> = Effect.suspend(() => mustWait() ? Effect.void : Effect.asVoid(room.open))
   const pending = yield* PendingCheckpoints.make(
@@ -228,39 +241,52 @@ export const make = Effect.fnUntraced(function*<A>(
     if (openBytes > segmentBytes) yield* coordinator.requestCheckpoint
   })
 
-  const seal = Effect.fnUntraced(function*(barrier: Barrier): Effect.fn.Return<void, WalError> {
-    const writer = open
-    const logged = openBytes
-    if (logged > segmentBytes) segmentBytes = Math.min(2 * segmentBytes, segmentBytesMax)
+  /** The rows behind the barrier go to another segment, while this one is sealed. */
+  const endSegment = (barrier: Barrier): Ended => {
+    const ended = { barrier, writer: open, bytes: openBytes }
+    if (openBytes > segmentBytes) segmentBytes = Math.min(2 * segmentBytes, segmentBytesMax)
+    endedBytes += openBytes
     open = null
     openRows = 0
     openBytes = 0
-    const segment = writer === null ? null : yield* writer.seal(barrier.checkpointId)
-    // The file is a little longer than the rows in it.
-    if (segment !== null) yield* Metric.modify(Metrics.logSize, segment.bytes - logged)
+    return ended
+  }
+
+  const seal = Effect.fnUntraced(function*({ barrier, bytes, writer }: Ended): Effect.fn.Return<void, WalError> {
     const { checkpointId, position } = barrier
+    const segment = writer === null ? null : yield* writer.seal(checkpointId)
+    // The file is a little longer than the rows in it.
+    if (segment !== null) yield* Metric.modify(Metrics.logSize, segment.bytes - bytes)
+    endedBytes -= bytes
     pending.add({ lineage: index, checkpointId, segment, position, restored: false })
     yield* coordinator.acknowledge({ subtask: index, barrier, segment })
+    yield* makeRoom
   })
 
+  /**
+   * A barrier does not hold up the rows behind it: its segment is sealed beside them (what Flink calls the asynchronous part
+   * of a checkpoint), one after another, so that checkpoints are acknowledged in order. One is sealed and one waits; with
+   * a third the stream waits for the disk.
+   */
   const log = <E, R>(elements: Stream.Stream<EncodedElement, E, R>) =>
-    Stream.runForEach(
-      elements,
-      (element): Effect.Effect<void, WalError> => "_tag" in element ? seal(element) : append(element)
-    ).pipe(
-      Effect.andThen(Effect.suspend(() => {
-        if (openRows > 0) {
-          return Effect.fail(
-            new SinkMisuse({
-              reason: "no-last-barrier",
-              detail: `The stream ended with ${openRows} rows behind its last barrier: they belong to no checkpoint ` +
-                "and were not sent. End it with a barrier; Barriers.inject does."
-            })
-          )
-        }
-        return pending.end
-      }))
-    )
+    Effect.gen(function*() {
+      const ended = yield* Queue.bounded<Ended, Cause.Done>(1)
+      const logAll = Stream.runForEach(
+        elements,
+        (element) => "_tag" in element ? Queue.offer(ended, endSegment(element)) : append(element)
+      ).pipe(Effect.andThen(Queue.end(ended)))
+      const sealAll = Stream.runForEach(Stream.fromQueue(ended), seal)
+      // Who fails first ends the other.
+      yield* Effect.all([logAll, sealAll], { concurrency: 2, discard: true })
+      if (openRows > 0) {
+        return yield* new SinkMisuse({
+          reason: "no-last-barrier",
+          detail: `The stream ended with ${openRows} rows behind its last barrier: they belong to no checkpoint ` +
+            "and were not sent. End it with a barrier; Barriers.inject does."
+        })
+      }
+      yield* pending.end
+    })
 
   /**
    * `sendValues`: all rows of a sealed segment, each request retried on the sink's schedule. Gives how many of them are in

@@ -42,9 +42,9 @@ export interface FileStateBackendOptions {
   readonly uid: string
   /** Completed checkpoints that are kept, the newest included. Default 1. */
   readonly retainedCheckpoints?: number | undefined
-  /** Bytes gathered before a write to the open segment; a block of half as many is written by itself. Default 256 KiB. */
+  /** Bytes gathered before a write to the open segment; a block of half as many is written by itself. Default 512 KiB. */
   readonly writeBufferBytes?: number | undefined
-  /** Bytes of a read of a sealed segment; as many are read ahead. Default 1 MiB. */
+  /** Bytes of a read of a sealed segment; as many are read ahead. Default 2 MiB. */
   readonly readBufferBytes?: number | undefined
   /** Take the directory from a process that still holds it. Its epoch fences it; default false. */
   readonly takeOver?: boolean | undefined
@@ -70,8 +70,8 @@ export const make = Effect.fnUntraced(function*(
   const checkpoints = `${directory}/checkpoints`
   const retained = Math.max(1, options.retainedCheckpoints ?? 1)
   const { jobId, uid } = options
-  const reading = { jobId, uid, buffers: new ReadBuffers(options.readBufferBytes ?? 1024 * 1024) }
-  const writing = new SpareBuffers(options.writeBufferBytes ?? 256 * 1024, writeBuffersKept)
+  const reading = { jobId, uid, buffers: new ReadBuffers(options.readBufferBytes ?? 2 * 1024 * 1024) }
+  const writing = new SpareBuffers(options.writeBufferBytes ?? 512 * 1024, writeBuffersKept)
 
   yield* makeDirectory(fs, directory)
   yield* DirectoryLock.acquire(directory, options.takeOver ?? false)

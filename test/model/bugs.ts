@@ -81,6 +81,8 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "burst-above-limit": "a request is answered or not, and nobody waits for another's; RequestGate.test",
   "buffer-back-too-early": "rows have no bytes here; FileStateBackend.test",
   "gathered-back-too-early": "rows have no bytes here",
+  "sealed-out-of-order": "a segment is sealed in one step, no other comes between; test/sink/sealing",
+  "ended-before-sealed": "a barrier is sealed in the step that takes it; test/sink/sealing",
   "sealed-while-written": "a segment is written and sealed in one step here",
   "read-back-too-early": "rows have no bytes here; FileStateBackend.test",
   "outdated-state-trusted": "nobody goes back to a machine that was left; test/job/outdatedState",

@@ -646,6 +646,24 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
   bug(
+    "sealed-out-of-order",
+    "A segment is acknowledged before the one ahead of it in the stream is sealed: a checkpoint completes without its rows.",
+    edit(
+      subtask,
+      "Stream.runForEach(Stream.fromQueue(ended), seal)",
+      "Stream.runDrain(Stream.mapEffect(Stream.fromQueue(ended), seal, { concurrency: 2 }))"
+    )
+  ),
+  bug(
+    "ended-before-sealed",
+    "The stream is over when its last barrier has come, not when its segment is sealed.",
+    edit(
+      subtask,
+      "yield* Effect.all([logAll, sealAll], { concurrency: 2, discard: true })",
+      "yield* Effect.andThen(Effect.forkIn(sealAll, scope), logAll)"
+    )
+  ),
+  bug(
     "sealed-while-written",
     "A segment is synced and sealed while its last bytes are still being written.",
     edit(segmentWriter, "        yield* writeGathered\n        yield* written\n", "        yield* writeGathered\n")
