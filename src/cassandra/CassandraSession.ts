@@ -41,6 +41,7 @@ import type { CassandraSessionOptions, Consistency, SerialConsistency } from "./
 import type { CassandraError } from "./CassandraError.ts"
 import type { EncodedRows } from "./EncodedRows.ts"
 import * as Driver from "./internal/driverSession.ts"
+import type { ReplicaSets } from "./ReplicaSets.ts"
 
 /**
  * A row: column name to value. Names are lower case unless quoted in the statement.
@@ -226,6 +227,12 @@ export interface Session {
     batches: ReadonlyArray<EncodedRows>,
     options?: Pick<QueryOptions, "consistency" | "timeout">
   ) => Effect.Effect<ReadonlyArray<CassandraError | null>>
+  /**
+   * Which rows of a keyspace lie on the same nodes of the own data centre; null where all nodes have all of them, or it is not
+   * known. It follows the cluster, so it is to be asked anew for what is sent later. A session without it has its rows sent
+   * wherever the first row of a batch belongs.
+   */
+  readonly replicaSets?: ((keyspace: string) => ReplicaSets | null) | undefined
   /** A table's columns, null if there is no such table. Names as stored: lower case unless created with quotes. */
   readonly table: (keyspace: string, table: string) => Effect.Effect<TableInfo | null, CassandraError>
   /** The nodes, asked anew each time. */

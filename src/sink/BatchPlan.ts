@@ -1,9 +1,10 @@
 /**
- * How rows become requests: unlogged batches, of one partition where several rows share one, else of a few partitions,
- * within the bounds that the server's warnings draw. The order of requests does not matter: each row has its timestamp.
+ * How rows become requests: unlogged batches, of one partition where several rows share one, else of a few partitions on the
+ * same nodes, within the bounds that the server's warnings draw. The order of requests does not matter: each row has its timestamp.
  *
  * @since 0.1.0
  */
+import type { ReplicaSets } from "../cassandra/ReplicaSets.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
 import { partitionHash } from "../wire/WireValues.ts"
 
@@ -119,6 +120,10 @@ class Groups {
     this.bytes[group]! += bytes
   }
 
+  firstOf(group: number): number {
+    return this.first[group]!
+  }
+
   /** Appends the rows of a group, in their order. */
   take(group: number, rows: ReadonlyArray<LoggedRow>, into: Array<LoggedRow>): void {
     let row = this.first[group]!
@@ -144,8 +149,16 @@ export const byStatement = (rows: ReadonlyArray<LoggedRow>, statements: number):
   return parts
 }
 
+/** A batch of several partitions that is not full yet. */
+interface Mixed {
+  rows: Array<LoggedRow>
+  bytes: number
+  partitions: number
+}
+
 /**
- * All of `rows`, which are of one statement, in requests. `keys` are the values that make the partition key (empty: unknown, one request a row).
+ * All of `rows`, which are of one statement, in requests. `keys` are the values that make the partition key (empty: unknown,
+ * one request a row). With `replicaSets` the rows of a batch are all of one set.
  *
  * @category combinators
  * @since 0.1.0
@@ -153,7 +166,8 @@ export const byStatement = (rows: ReadonlyArray<LoggedRow>, statements: number):
 export const plan = (
   rows: ReadonlyArray<LoggedRow>,
   keys: ReadonlyArray<number>,
-  bounds: BatchBounds = defaultBounds
+  bounds: BatchBounds = defaultBounds,
+  replicaSets: ReplicaSets | null = null
 ): Array<Request> => {
   const requests: Array<Request> = []
   if (keys.length === 0) {
@@ -177,9 +191,7 @@ export const plan = (
     }
     groups.add(group, i, bytes)
   }
-  let mixed: Array<LoggedRow> = []
-  let mixedBytes = 0
-  let partitions = 0
+  const open: Array<Mixed | undefined> = []
   for (let group = 0; group < groups.length; group++) {
     const bytes = groups.bytes[group]!
     // A group that would fill half a mixed batch by itself goes alone.
@@ -187,16 +199,23 @@ export const plan = (
       requests.push(request(group))
       continue
     }
-    if (partitions >= bounds.partitionsMax || (partitions > 0 && mixedBytes + bytes > bounds.mixedBytesMax)) {
-      requests.push({ rows: mixed, bytes: mixedBytes })
-      mixed = []
-      mixedBytes = 0
-      partitions = 0
+    const first = rows[groups.firstOf(group)]!
+    const set = replicaSets === null ? 0 : replicaSets.setOf(first.bytes, first.from, keys)
+    let mixed = open[set]
+    if (mixed === undefined) mixed = open[set] = { rows: [], bytes: 0, partitions: 0 }
+    if (
+      mixed.partitions >= bounds.partitionsMax ||
+      (mixed.partitions > 0 && mixed.bytes + bytes > bounds.mixedBytesMax)
+    ) {
+      requests.push({ rows: mixed.rows, bytes: mixed.bytes })
+      mixed.rows = []
+      mixed.bytes = 0
+      mixed.partitions = 0
     }
-    groups.take(group, rows, mixed)
-    mixedBytes += bytes
-    partitions++
+    groups.take(group, rows, mixed.rows)
+    mixed.bytes += bytes
+    mixed.partitions++
   }
-  if (partitions > 0) requests.push({ rows: mixed, bytes: mixedBytes })
+  for (const mixed of open) if (mixed !== undefined) requests.push({ rows: mixed.rows, bytes: mixed.bytes })
   return requests
 }

@@ -267,12 +267,13 @@ export const make = Effect.fnUntraced(function*(
       return Effect.fail(new RowRefused({ ...locate(row.place), checkpointId, query, detail: error.message }))
     })
 
+  const planOf = ({ partitionKeys, table }: SinkStatement, rows: ReadonlyArray<LoggedRow>): Array<Request> =>
+    plan(rows, partitionKeys, options.batchBounds, session.replicaSets?.(table.keyspace) ?? null)
+
   const planAll = (rows: ReadonlyArray<LoggedRow>): Array<Request> =>
     only !== null
-      ? plan(rows, statements[0]!.partitionKeys, options.batchBounds)
-      : byStatement(rows, statements.length).flatMap((part, i) =>
-        plan(part, statements[i]!.partitionKeys, options.batchBounds)
-      )
+      ? planOf(statements[0]!, rows)
+      : byStatement(rows, statements.length).flatMap((part, i) => planOf(statements[i]!, part))
 
   return {
     send: (origin, blocks) =>

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { defaultBounds, plan } from "../../src/sink/BatchPlan.ts"
 import type { LoggedRow } from "../../src/state/RowFrame.ts"
+import { valueOffset } from "../../src/wire/WireValues.ts"
 import { loggedRows } from "./loggedRows.ts"
 
 const row = (place: number, key: number, bytes: number): LoggedRow =>
@@ -38,6 +39,32 @@ describe("BatchPlan", () => {
             assert.isAtMost(partitions, defaultBounds.partitionsMax)
             assert.isAtMost(request.bytes, defaultBounds.mixedBytesMax)
           }
+        }
+      }),
+    { arbitrary: { runs: 200 } }
+  )
+
+  it.effect.prop(
+    "with replica sets, rows of several partitions share a request only if the same nodes have them",
+    { rows: Rows },
+    ({ rows }) =>
+      Effect.sync(() => {
+        const logged = rows.map(({ bytes, key }, i) => row(i, key, bytes))
+        const setOf = (key: number) => key % 3
+        const sets = {
+          count: 3,
+          setOf: (bytes: Buffer, from: number, keys: ReadonlyArray<number>) =>
+            setOf(bytes[valueOffset(bytes, from, keys[0]!) + 4]!)
+        }
+        const requests = plan(logged, [0], defaultBounds, sets)
+        assert.deepStrictEqual(
+          requests.flatMap((request) => request.rows.map(({ place }) => place)).toSorted((a, b) => a - b),
+          logged.map(({ place }) => place)
+        )
+        for (const request of requests) {
+          const keys = new Set(request.rows.map(({ values }) => values[0]![0]!))
+          assert.strictEqual(new Set([...keys].map(setOf)).size, 1)
+          assert.isAtMost(keys.size, defaultBounds.partitionsMax)
         }
       }),
     { arbitrary: { runs: 200 } }

@@ -2,15 +2,21 @@
  * A server of three nodes, which die and come back one by one, as a session with three copies at quorum sees it.
  */
 import { assert, describe, layer } from "@effect/vitest"
+import type { Host } from "cassandra-driver"
+import { Client } from "cassandra-driver"
 import { Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { execFileSync } from "node:child_process"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../../src/cassandra/CassandraSession.ts"
+import { layerMemory } from "../../src/checkpoint/CheckpointCommitter.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
 import * as Job from "../../src/job/Job.ts"
+import * as IterableSource from "../../src/source/IterableSource.ts"
 import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as CassandraServer from "../../src/testing/CassandraServer.ts"
+import * as MurmurToken from "../../src/wire/MurmurToken.ts"
+import { valuesOf } from "../../src/wire/WireValues.ts"
 import { hasJava } from "./hasJava.ts"
 
 const sessionOf = (server: CassandraServer.CassandraServerControls) =>
@@ -72,6 +78,81 @@ describe.skipIf(!hasJava)("three nodes", () => {
           assert.strictEqual(tokens.size, 12)
         })),
       60_000
+    )
+
+    it.effect(
+      "rows of a batch are all of the nodes that get it, where not every node has every row",
+      () =>
+        Effect.scoped(Effect.gen(function*() {
+          const { contactPoints, localDataCenter } = yield* CassandraServer.CassandraServer
+          const client = yield* Effect.acquireRelease(
+            Effect.promise(async () => {
+              const client = new Client({
+                contactPoints: contactPoints.slice(),
+                localDataCenter,
+                encoding: { useBigIntAsLong: true, useBigIntAsVarint: true }
+              })
+              await client.connect()
+              return client
+            }),
+            (client) => Effect.promise(() => client.shutdown())
+          )
+          const session = yield* CassandraSession.fromClient(client)
+          for (const copies of [1, 3]) {
+            yield* session.query(
+              `CREATE KEYSPACE copies_${copies} ` +
+                `WITH replication = {'class': 'SimpleStrategy', 'replication_factor': ${copies}}`
+            )
+          }
+          yield* session.query("CREATE TABLE copies_1.t (id int PRIMARY KEY, n int)")
+          // Their metadata is loaded beside the answer.
+          yield* Effect.sync(() => client.metadata.getReplicas("copies_3", Buffer.alloc(4))).pipe(
+            Effect.repeat({ until: (replicas) => replicas?.length === 3, schedule: Schedule.spaced("100 millis") }),
+            Effect.timeout("30 seconds")
+          )
+          assert.isNull(session.replicaSets!("copies_3"))
+          assert.isNull(session.replicaSets!("no_such_keyspace"))
+          const sets = session.replicaSets!("copies_1")
+          assert.strictEqual(sets?.count, 3)
+          const own = yield* sessionOf(yield* CassandraServer.CassandraServer)
+          assert.strictEqual(own.replicaSets!("copies_1")?.count, 3)
+          assert.isNull(own.replicaSets!("copies_3"))
+
+          // What the sink sends, as the server's own node tells where each row is.
+          const batches: Array<ReadonlyArray<Buffer>> = []
+          const watched: CassandraSession.Session = {
+            ...session,
+            batchesEncoded: (some, options) => {
+              for (const { rows } of some) {
+                batches.push(rows.map(({ bytes, from, to }) => Buffer.from(valuesOf(bytes, from, to)[0]!)))
+              }
+              return session.batchesEncoded(some, options)
+            }
+          }
+          const services = Layer.mergeAll(
+            Layer.succeed(CassandraSession.CassandraSession, watched),
+            MemoryStateBackend.layer({ jobId: "placed", uid: "sink" }),
+            layerMemory()
+          )
+          yield* Job.run({
+            source: IterableSource.fromIterable(Array.from({ length: 3000 }, (_, id) => ({ id, n: id }))),
+            sink: { query: "INSERT INTO copies_1.t (id, n) VALUES (?, ?)", input: "rows" }
+          }).pipe(Effect.provide(services))
+          const nodesOf = (id: Buffer) =>
+            (client.metadata.getReplicas("copies_1", id) as Array<Host>).map(({ address }) => address)
+          for (const ids of batches) assert.lengthOf(new Set(ids.flatMap(nodesOf)), 1)
+          // Ten to a batch, but for the last ones of each node.
+          assert.isAbove(3000 / batches.length, 8)
+          const rows = yield* session.query("SELECT id, token(id) AS place FROM copies_1.t")
+          assert.lengthOf(rows, 3000)
+          for (const { id, place } of rows) {
+            const key = Buffer.alloc(4)
+            key.writeInt32BE(Number(id))
+            const high = MurmurToken.highHalf(key, 0, 4)
+            assert.strictEqual((BigInt(high) << 32n) | BigInt(MurmurToken.lowHalf()), place)
+          }
+        })),
+      120_000
     )
 
     it.effect(

@@ -197,3 +197,34 @@ export const sendRequest = (
   request: DriverRequest,
   execution: DriverExecution
 ): Promise<types.ResultSet> => DriverRequestHandler.send(request, execution, client)
+
+/** The ring of the driver, and who has what of it. */
+interface Ring {
+  /** Ends of all ranges, in ascending order; the driver makes a new list when the ring changes. */
+  readonly tokens: ReadonlyArray<{ readonly getValue: () => { readonly toString: () => string } }>
+  /** What the driver knows of the keyspace; a new object when that changes. */
+  readonly keyspace: object
+  readonly localDataCenter: string | undefined
+}
+
+interface RingClient {
+  readonly metadata: {
+    readonly ring?: Ring["tokens"]
+    readonly tokenizer?: { readonly constructor: { readonly name: string } }
+    readonly keyspaces: Readonly<Record<string, object>>
+  }
+  readonly options: { readonly localDataCenter?: string }
+}
+
+/**
+ * Null where the driver does not know the keyspace (yet), or where tokens are not those of the Murmur3Partitioner.
+ *
+ * @internal
+ */
+export const ringOf = (client: Client, keyspace: string): Ring | null => {
+  const { metadata, options } = client as unknown as RingClient
+  const { [keyspace]: found } = metadata.keyspaces
+  if (metadata.ring === undefined || found === undefined) return null
+  if (metadata.tokenizer?.constructor.name !== "Murmur3Tokenizer") return null
+  return { tokens: metadata.ring, keyspace: found, localDataCenter: options.localDataCenter }
+}

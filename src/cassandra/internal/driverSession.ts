@@ -22,6 +22,7 @@ import {
   toResult,
   toRows
 } from "./driverData.ts"
+import { replicaSetsOf } from "./driverReplicaSets.ts"
 import { sendEncodedBatch } from "./encodedBatch.ts"
 import { makeInFlight } from "./inFlight.ts"
 import type { PreparedMeta } from "./preparedStatement.ts"
@@ -332,6 +333,7 @@ const makeSession = (client: Client, { describe, measure, spans }: SessionInfo):
       prepare,
       batch,
       batchesEncoded,
+      replicaSets: replicaSetsOf(client),
       table,
       clusterInfo
     },
