@@ -1,9 +1,9 @@
 /**
  * Everything that needs only stable modules of Effect. What reads and writes files has entry points of its own, since
  * Effect's `FileSystem` is not yet stable: `effect-cassandra/state/FileStateBackend`, `effect-cassandra/state/Savepoint`,
- * `effect-cassandra/source/NdjsonSource`, `effect-cassandra/source/CsvSource`, `effect-cassandra/source/FilesSource`; so
- * have the metrics' ways out (`effect-cassandra/observability/MetricsServer`, `OtlpExport`) and the tools for tests
- * (`effect-cassandra/testing`).
+ * `effect-cassandra/state/FailureLog`, `effect-cassandra/source/NdjsonSource`, `effect-cassandra/source/CsvSource`,
+ * `effect-cassandra/source/FilesSource`; so have the metrics' ways out (`effect-cassandra/observability/MetricsServer`,
+ * `OtlpExport`) and the tools for tests (`effect-cassandra/testing`).
  *
  * @since 0.1.0
  */

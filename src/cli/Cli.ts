@@ -21,6 +21,7 @@ import { ddl } from "./ddl.ts"
 import { exitCodes, resumeAdvice } from "./exitCode.ts"
 import { exportRows } from "./exportRows.ts"
 import { inspect } from "./inspect.ts"
+import { jobs } from "./jobs.ts"
 import { load } from "./load.ts"
 import * as Logger from "./logger.ts"
 import * as Options from "./options.ts"
@@ -30,6 +31,7 @@ import { describeDefect } from "./report.ts"
 import { savepoint } from "./savepoint.ts"
 import { schema } from "./schema.ts"
 import * as Signals from "./Signals.ts"
+import { status } from "./status.ts"
 import { make as makeStatusLine, StatusLine } from "./StatusLine.ts"
 import { verify } from "./verify.ts"
 import { version } from "./version.ts"
@@ -59,14 +61,16 @@ export const command = Command.make("effect-cassandra").pipe(
       description: "Compare the table with the file, cell by cell"
     },
     {
-      command: "effect-cassandra inspect --job flights",
-      description: "What the job has done so far, and what is pending"
+      command: "effect-cassandra status --job flights",
+      description: "Whether the job is at work and well, and what is pending"
     }
   ]),
   Command.withSubcommands([
     load,
     check,
     verify,
+    status,
+    jobs,
     inspect,
     exportRows,
     savepoint,
@@ -125,7 +129,7 @@ const presenter = (line: StatusLine): CliOutput.Presenter => ({
       }
       case "InvalidInvocation": {
         const path = event.commandPath.join(" ")
-        return line.print(`${event.errors.map(describeUsage).join("\n")}\nSee ${path} --help.`)
+        return line.print(`${event.errors.map(describeUsage).join("\n")}\nSee ${path} --help.`, "error")
       }
       case "Version":
         return yield* Console.log(event.version)
@@ -154,7 +158,7 @@ export const main = (args: ReadonlyArray<string>): void => {
   for (const stream of [Process.stdout, Process.stderr]) stream.on("error", () => {})
   const crash = (error: unknown) => {
     line.show(null)
-    line.print(describeDefect(error, args.includes("debug")))
+    line.print(describeDefect(error, args.includes("debug")), "error")
     end(exitCodes.crashed)
   }
   Process.on("uncaughtException", crash)
@@ -162,7 +166,7 @@ export const main = (args: ReadonlyArray<string>): void => {
 
   const giveUp = (detail: string) => {
     line.show(null)
-    line.print(`stopped: ${detail}\n${resumeAdvice.yes}`)
+    line.print(`stopped: ${detail}\n${resumeAdvice.yes}`, "warn")
     Process.exit(exitCodes.interrupted)
   }
   const signals = Signals.listen(giveUp)

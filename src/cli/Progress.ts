@@ -1,5 +1,5 @@
 /**
- * How far a job is, in one line for a person: live on a terminal, every few seconds elsewhere.
+ * How far a job is, in one line for a person: live on a terminal, every few seconds elsewhere. For a program, as JSON.
  *
  * @since 0.1.0
  */
@@ -7,6 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { JobProgress } from "../job/Job.ts"
+import { makeEntries } from "./progressJson.ts"
+import type { MeterOptions } from "./ProgressMeter.ts"
+import { makeMeter } from "./ProgressMeter.ts"
 import { StatusLine } from "./StatusLine.ts"
 
 /**
@@ -59,29 +62,17 @@ export const formatTime = (seconds: number): string => {
 }
 
 /**
- * Turns snapshots into lines. It remembers the last few of them, for the rate of commits.
- *
- * - `pendingBefore`: rows of earlier runs that were logged and not committed.
- * - `rowsPerRecord`: with how many statements each record is written. Default 1.
- * - `windowMillis`: what the rate is an average over. Commits come in bursts, one a checkpoint, so it should not be
- *   shorter than their interval.
+ * Turns snapshots into lines.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeFormatter = (options: {
-  readonly pendingBefore: number
-  readonly rowsPerRecord?: number | undefined
-  readonly windowMillis: number
-}) => {
-  const samples: Array<{ readonly at: number; readonly committed: number }> = []
-  const perRecord = options.rowsPerRecord ?? 1
-  let firstPosition: number | null = null
+export const makeFormatter = (options: MeterOptions) => {
+  const measure = makeMeter(options)
 
   return (progress: JobProgress, now: number): string => {
     const {
       deadLetters,
-      deadLettersBefore,
       lastCheckpointId,
       pendingCheckpoints,
       position,
@@ -91,16 +82,7 @@ export const makeFormatter = (options: {
       rowsRead,
       total
     } = progress
-    samples.push({ at: now, committed: rowsCommitted })
-    while (samples.length > 2 && samples[1]!.at <= now - options.windowMillis) samples.shift()
-    const oldest = samples[0]!
-    const rate = now > oldest.at ? (rowsCommitted - oldest.committed) * 1000 / (now - oldest.at) : 0
-    if (rowsRead === 0) firstPosition = position
-    // What was set aside is not waited for.
-    const lag = Math.max(
-      0,
-      (rowsRead - (deadLetters - deadLettersBefore)) * perRecord + options.pendingBefore - rowsCommitted
-    )
+    const { etaSeconds, lag, rate } = measure(progress, now)
 
     const parts = [
       `rows ${formatCount(rowsRead)}` +
@@ -115,10 +97,7 @@ export const makeFormatter = (options: {
     ]
     if (deadLetters > 0) parts.push(`set aside ${formatCount(deadLetters)}`)
     if (restarts > 0) parts.push(`restarts ${restarts}`)
-    if (position !== null && total !== null && rate > 0 && rowsRead > 0) {
-      const bytesPerRow = Math.max(1, position - (firstPosition ?? 0)) / rowsRead
-      parts.push(`eta ${formatTime(((total - position) / bytesPerRow * perRecord + lag) / rate)}`)
-    }
+    if (etaSeconds !== null) parts.push(`eta ${formatTime(etaSeconds)}`)
     return parts.join(" · ")
   }
 }
@@ -142,24 +121,44 @@ export const shorten = (text: string, columns: number): string => {
 }
 
 /**
- * Shows the progress as long as the Scope is open, with a last line at its end where lines are plain.
+ * Makes a mode of `json` that of all that is written on stderr: to be done before anything is.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const speak = (mode: Mode): Effect.Effect<void> =>
+  Effect.map(StatusLine, (line) => {
+    if (mode === "json") line.speakJson()
+  })
+
+/**
+ * How the progress is shown.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Mode = "auto" | "plain" | "json" | "none"
+
+/**
+ * Shows the progress as long as the Scope is open, with a last line at its end where lines are plain, or JSON.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const display = Effect.fnUntraced(function*(options: {
-  readonly mode: "auto" | "plain" | "none"
-  readonly progress: Effect.Effect<JobProgress>
-  readonly pendingBefore: number
-  readonly rowsPerRecord?: number | undefined
-  readonly windowMillis: number
-}): Effect.fn.Return<void, never, Scope.Scope> {
+export const display = Effect.fnUntraced(function*(
+  options: MeterOptions & {
+    readonly mode: Mode
+    readonly job: string
+    readonly uid: string
+    readonly progress: Effect.Effect<JobProgress>
+  }
+): Effect.fn.Return<void, never, Scope.Scope> {
   if (options.mode === "none") return
   const line = yield* StatusLine
   const isLive = line.isLive && options.mode === "auto"
-  const formatter = makeFormatter(options)
-  const next = Effect.zipWith(options.progress, Clock.currentTimeMillis, formatter)
   if (isLive) {
+    const formatter = makeFormatter(options)
+    const next = Effect.zipWith(options.progress, Clock.currentTimeMillis, formatter)
     yield* Effect.addFinalizer(() => Effect.sync(() => line.show(null)))
     yield* Effect.forkScoped(Effect.forever(
       Effect.andThen(
@@ -169,17 +168,25 @@ export const display = Effect.fnUntraced(function*(options: {
     ))
     return
   }
-  const print = Effect.flatMap(next, (text) => Effect.sync(() => line.print(text)))
-  // Nothing to do, or ended before anything was done: then the last line would say nothing.
+  const isJson = options.mode === "json"
+  const format = makeFormatter(options)
+  const toEntry = makeEntries(options, yield* Clock.currentTimeMillis)
+  // Each is measured, whether it is printed or not, so that the rate is of the window and not of the last five seconds.
+  const sample = (isShown: boolean, isLast: boolean) =>
+    Effect.map(Effect.zip(options.progress, Clock.currentTimeMillis), ([progress, now]) => {
+      const text = isJson ? "" : format(progress, now)
+      const entry = isJson ? toEntry(progress, now, isLast) : null
+      if (isShown) line.put(text, () => entry!)
+    })
+  // Nothing to do, or ended before anything was done: then a last line for a person would say nothing.
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(
       options.progress,
-      ({ rowsCommitted, rowsRead }) => rowsRead + rowsCommitted > 0 ? print : Effect.void
+      ({ rowsCommitted, rowsRead }) => sample(isJson || rowsRead + rowsCommitted > 0, true)
     )
   )
-  // Sampled each second, so that the rate is of the window and not of the last five seconds.
   let seconds = 0
   yield* Effect.forkScoped(Effect.forever(
-    Effect.andThen(Effect.sleep("1 second"), Effect.suspend(() => ++seconds % 5 === 0 ? print : Effect.asVoid(next)))
+    Effect.andThen(Effect.sleep("1 second"), Effect.suspend(() => sample(++seconds % 5 === 0, false)))
   ))
 })

@@ -1,10 +1,32 @@
 /**
- * Standard error of the command: lines, and on a terminal one live line below them that lines never garble.
+ * Standard error of the command: lines, and on a terminal one live line below them that lines never garble. Or, for a
+ * script, nothing but JSON, an object a line.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import Process from "node:process"
+
+/**
+ * How much a line matters; as in the log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Level = "info" | "warn" | "error"
+
+/**
+ * A line, where JSON is spoken.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry {
+  readonly type: "progress" | "log" | "message"
+  /** ISO 8601. */
+  readonly time: string
+  readonly [field: string]: unknown
+}
 
 /**
  * @category models
@@ -15,10 +37,16 @@ export interface StatusLine {
   readonly isLive: boolean
   /** How much of a line there is room for. */
   readonly columns: () => number
-  /** Prints whole lines above the live one. */
-  readonly print: (text: string) => void
+  /** Puts whole lines above the live one: `text`, or the entry where JSON is spoken. */
+  readonly put: (text: string, entry: () => Entry) => void
+  /** Says something in the name of the command, which a log file takes as well. Default level: info. */
+  readonly print: (text: string, level?: Level) => void
   /** Shows the live line in place of the one before; null takes it away. Ignored when not `isLive`. */
   readonly show: (text: string | null) => void
+  /** From now on each line is an object of JSON. */
+  readonly speakJson: () => void
+  /** Who gets what is printed as well, and null for nobody. */
+  readonly mirror: (to: ((text: string, level: Level) => void) | null) => void
 }
 
 const clearLine = "\r\u001b[2K"
@@ -39,19 +67,33 @@ export const make = (
 ): StatusLine => {
   const isLive = stream.isTTY === true && environment["TERM"] !== "dumb" && !environment["NO_COLOR"]
   let live: string | null = null
+  let isJson = false
+  let mirrored: ((text: string, level: Level) => void) | null = null
   // One column stays free: some terminals wrap as soon as the last one is written.
   const columns = () => Math.max(1, (stream.columns || 80) - 1)
   const fit = (text: string) => text.slice(0, columns())
+  const put: StatusLine["put"] = (text, entry) => {
+    const lines = isJson ? JSON.stringify(entry()) : text
+    stream.write(live === null ? `${lines}\n` : `${clearLine}${lines}\n${fit(live)}`)
+  }
   return {
     isLive,
     columns,
-    print: (text) => {
-      stream.write(live === null ? `${text}\n` : `${clearLine}${text}\n${fit(live)}`)
+    put,
+    print: (text, level = "info") => {
+      put(text, () => ({ type: "message", time: new Date().toISOString(), level, message: text }))
+      mirrored?.(text, level)
     },
     show: (text) => {
       if (!isLive || (text === null && live === null)) return
       live = text
       stream.write(text === null ? clearLine : clearLine + fit(text))
+    },
+    speakJson: () => {
+      isJson = true
+    },
+    mirror: (to) => {
+      mirrored = to
     }
   }
 }

@@ -11,9 +11,11 @@ import * as Checks from "./checks.ts"
 import type { LoadError } from "./exitCode.ts"
 import { exitCodes, verdict } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
+import { reportTo } from "./logFile.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
-import { Exit, printable, report, untilSignal } from "./report.ts"
+import * as Progress from "./Progress.ts"
+import { Exit, printable, untilSignal } from "./report.ts"
 import * as Settings from "./settings.ts"
 
 interface Line {
@@ -92,7 +94,11 @@ const run = Effect.fnUntraced(function*(options: LoadOptions) {
 export const check = Command.make(
   "check",
   Options.load,
-  (options) => withLogLevel(report("check", untilSignal(run(options))))
+  (options) =>
+    withLogLevel(Effect.andThen(
+      Progress.speak(options.progress),
+      reportTo(options, "check", untilSignal(run(options)), options.files)
+    ))
 ).pipe(
   Command.withShortDescription("Check all that a load needs, and load nothing"),
   Command.withDescription(

@@ -17,9 +17,10 @@ import { StateBackend } from "../state/StateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { CheckFailed } from "./checks.ts"
 import { withLogLevel } from "./flag.ts"
+import { reportTo } from "./logFile.ts"
 import { ndjson } from "./loggedRows.ts"
 import { formatCount } from "./Progress.ts"
-import { printable, report, untilSignal } from "./report.ts"
+import { printable, untilSignal } from "./report.ts"
 import * as State from "./state.ts"
 import type { CommitOptions, SkipOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
@@ -139,7 +140,7 @@ const shared =
 export const commit = Command.make(
   "commit",
   Options.commit,
-  (options) => withLogLevel(report("commit", untilSignal(commitIt(options))))
+  (options) => withLogLevel(reportTo(options, "commit", untilSignal(commitIt(options))))
 ).pipe(
   Command.withShortDescription("Record by hand that a checkpoint's rows are in the table"),
   Command.withDescription(
@@ -165,7 +166,7 @@ export const commit = Command.make(
 export const skip = Command.make(
   "skip",
   Options.skip,
-  (options) => withLogLevel(report("skip", untilSignal(skipIt(options))))
+  (options) => withLogLevel(reportTo(options, "skip", untilSignal(skipIt(options)), [options.to]))
 ).pipe(
   Command.withShortDescription("Drop the rows of a pending checkpoint on purpose, after exporting them"),
   Command.withDescription(

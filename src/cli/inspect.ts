@@ -8,137 +8,26 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Ledger } from "../cassandra/CassandraCommitter.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
-import type { LoadError } from "./exitCode.ts"
 import { exitCodes, verdict } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import { formatBytes, formatCount, formatTime } from "./Progress.ts"
 import { Exit, printable, report, untilSignal } from "./report.ts"
 import * as State from "./state.ts"
+import type { Found, Segment } from "./stateFound.ts"
+import { gather, pendingOf, sum } from "./stateFound.ts"
 import type { InspectOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
 import { StatusLine } from "./StatusLine.ts"
 import { table } from "./table.ts"
 
-/** A segment that a checkpoint waits for; `isCommitted` is null where the ledger was not asked. */
-interface Segment {
-  readonly name: string
-  readonly checkpointId: number
-  readonly subtask: number
-  readonly rows: number
-  readonly bytes: number
-  readonly firstTimestamp: number
-  readonly lastTimestamp: number
-  readonly isThere: boolean
-  readonly isCommitted: boolean | null
-  /** Null where it was not read. */
-  readonly isWhole: boolean | null
-}
-
-interface Found {
-  readonly state: StateDirectory.StateDirectory
-  readonly segments: ReadonlyArray<Segment>
-  /** Of the newest segment that can be read. */
-  readonly statements: ReadonlyArray<string>
-  readonly ledger: Ledger | null
-  readonly ledgerError: LoadError | null
-  readonly damage: ReadonlyArray<StateDirectory.Damage>
-  readonly verified: boolean
-}
-
-const askLedger = (state: StateDirectory.StateDirectory, options: InspectOptions) =>
-  Effect.scoped(Effect.flatMap(
-    State.ledgerSession(options),
-    (session) => State.readLedger(session, state, options)
-  ))
-
-/** What the rows of the newest segment are written with. What is damaged is told by others. */
-const statementsOf = Effect.fnUntraced(function*(
-  state: StateDirectory.StateDirectory,
-  handles: ReturnType<typeof StateDirectory.segments>
-) {
-  for (const handle of handles.toReversed()) {
-    if (!state.files.has(handle.name)) continue
-    const opened = yield* Effect.result(Effect.scoped(StateDirectory.open(state, handle)))
-    if (Result.isSuccess(opened)) return opened.success.header.statements.map(({ query }) => query)
-  }
-  return []
-})
-
-const gather = Effect.fnUntraced(function*(options: InspectOptions) {
-  const state = yield* State.find(options)
-  const damage: Array<StateDirectory.Damage> = []
-  for (const { checkpointId, manifest, path } of state.checkpoints) {
-    if (Result.isSuccess(manifest)) continue
-    const { failure } = manifest
-    const offset = failure._tag === "StateCorrupt" ? failure.offset : 8
-    damage.push({ path, offset, checkpointId, detail: failure.detail })
-  }
-  const whole = new Map<string, boolean>()
-  const handles = StateDirectory.segments(state)
-  for (const handle of options.verify ? handles : []) {
-    const found = yield* StateDirectory.verify(state, handle)
-    if (found === null) continue
-    whole.set(handle.name, found.length === 0)
-    damage.push(...found)
-  }
-  const statements = yield* statementsOf(state, handles)
-  // Asked last: a segment is removed when the ledger has it, so one that is gone by now is known there.
-  const asked = (yield* State.hasContactPoint(options)) ? yield* Effect.result(askLedger(state, options)) : null
-  const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
-  const segments = handles.map((handle): Segment => {
-    const { bytes, checkpointId, firstTimestamp, lastTimestamp, name, rows, subtask } = handle
-    const isCommitted = ledger === null ? null : checkpointId <= (ledger.committed.get(subtask) ?? 0)
-    const size = state.files.get(name)
-    const path = `${state.directory}/segments/${name}`
-    const told = damage.some((one) => one.path === path)
-    if (isCommitted === false && size === undefined) {
-      damage.push({ path, offset: 0, checkpointId, detail: "the file is gone, and its rows are not yet in Cassandra" })
-    } else if (size !== undefined && size !== bytes && !told) {
-      const detail = `it has ${size} bytes, but was sealed with ${bytes}`
-      damage.push({ path, offset: Math.min(size, bytes), checkpointId, detail })
-    }
-    return {
-      name,
-      checkpointId,
-      subtask,
-      rows,
-      bytes,
-      firstTimestamp,
-      lastTimestamp,
-      isThere: size !== undefined,
-      isCommitted,
-      isWhole: whole.get(name) ?? null
-    }
-  })
-  const ledgerError = asked !== null && Result.isFailure(asked) ? asked.failure : null
-  const found: Found = { state, segments, statements, ledger, ledgerError, damage, verified: options.verify }
-  return found
-})
-
 const time = (millis: number): string => new Date(millis).toISOString()
-
-const sum = (segments: ReadonlyArray<Segment>, of: "rows" | "bytes"): number =>
-  segments.reduce((total, segment) => total + segment[of], 0)
-
-/** What the newest checkpoint still waits for, as far as is known. */
-const pendingOf = ({ segments, state }: Found): ReadonlyArray<Segment> => {
-  const names = new Set(StateDirectory.newest(state)?.pending.map(({ name }) => name))
-  return segments.filter(({ isCommitted, name }) => isCommitted !== true && names.has(name))
-}
 
 /** Files that no checkpoint names. */
 const otherFiles = ({ segments, state }: Found) => {
   const named = new Set(segments.map(({ name }) => name))
   return [...state.files].filter(([name]) => !named.has(name)).toSorted(([a], [b]) => a < b ? -1 : 1)
 }
-
-const describeLedger = (ledger: Ledger): string =>
-  `${ledger.describe}: ` + (ledger.epoch === null
-    ? "knows nothing of this job"
-    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`) +
-  (ledger.takenOverBy === null ? "" : `, taken over by job ${ledger.takenOverBy.jobId} (uid ${ledger.takenOverBy.uid})`)
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
   const { ledger, ledgerError, state, statements } = found
@@ -173,7 +62,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
     [
       "ledger",
       ledger !== null
-        ? describeLedger(ledger)
+        ? State.describeLedger(ledger)
         : ledgerError !== null
         ? "could not be read"
         : "not asked (--contact-points)"
@@ -280,7 +169,9 @@ const toJson = (found: Found): string => {
 
 const run = Effect.fnUntraced(function*(options: InspectOptions) {
   const line = yield* StatusLine
-  const found = yield* gather(options)
+  const state = yield* State.find(options)
+  const ask = (yield* State.hasContactPoint(options)) ? State.askLedger(state, options) : null
+  const found = yield* gather(state, ask, options.verify)
   yield* Console.log(options.json ? toJson(found) : toText(found, yield* Clock.currentTimeMillis))
   const { damage, ledgerError } = found
   if (ledgerError !== null) line.print(printable(`error: the ledger could not be read: ${ledgerError.message}`))

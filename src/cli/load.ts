@@ -17,6 +17,7 @@ import * as Job from "../job/Job.ts"
 import { JobHealth } from "../observability/JobHealth.ts"
 import * as DeadLetterFile from "../sink/DeadLetterFile.ts"
 import { DeadLetters } from "../sink/DeadLetters.ts"
+import * as FailureLog from "../state/FailureLog.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as Savepoint from "../state/Savepoint.ts"
 import { StateBackend } from "../state/StateBackend.ts"
@@ -25,13 +26,14 @@ import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import type { Input } from "./input.ts"
+import { reportTo } from "./logFile.ts"
 import { someOf } from "./nearest.ts"
 import { observe } from "./observe.ts"
 import type { LoadOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { pace, recordsPerChunk } from "./pace.ts"
 import * as Progress from "./Progress.ts"
-import { Exit, printable, report } from "./report.ts"
+import { Exit, printable } from "./report.ts"
 import { describe as describeSavepoint } from "./savepoint.ts"
 import * as Settings from "./settings.ts"
 import { Signals } from "./Signals.ts"
@@ -147,7 +149,8 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     },
     restart,
     fromSavepoint: fromSavepoint ?? undefined,
-    takeOverFrom: options.takeOverFrom
+    takeOverFrom: options.takeOverFrom,
+    onFailure: yield* FailureLog.recorder(directory)
   }))
   const health = yield* JobHealth
   yield* health.watch({ job: handle, session })
@@ -170,7 +173,10 @@ const untilEnd = Effect.fnUntraced(function*<E>(
   const signals = yield* Signals
   const stopping = Effect.gen(function*() {
     const signal = yield* signals.first
-    line.print(`stopping: ${signal} was received, a last checkpoint is taken and committed (once more: end at once)`)
+    line.print(
+      `stopping: ${signal} was received, a last checkpoint is taken and committed (once more: end at once)`,
+      "warn"
+    )
     yield* handle.stop
     const why = yield* Effect.raceFirst(
       Effect.map(signals.second, (second) => `${second} was received again`),
@@ -278,6 +284,8 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
     )
     const shown = Progress.display({
       mode: options.progress,
+      job: options.job,
+      uid: options.uid,
       progress: handle.progress,
       pendingBefore,
       rowsPerRecord,
@@ -302,12 +310,26 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
 })
 
 /**
+ * `run`, with what is said about it said as the options want it.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const reported = (verb: string, options: LoadOptions) => {
+  const letters = options.deadLetters ?? Settings.deadLettersFile(options)
+  return withLogLevel(Effect.andThen(
+    Progress.speak(options.progress),
+    reportTo(options, verb, run(options), [...options.files, letters])
+  ))
+}
+
+/**
  * The verb.
  *
  * @category commands
  * @since 0.1.0
  */
-export const load = Command.make("load", Options.load, (options) => withLogLevel(report("load", run(options)))).pipe(
+export const load = Command.make("load", Options.load, (options) => reported("load", options)).pipe(
   Command.withShortDescription("Load files into a table, exactly once"),
   Command.withDescription(
     `Load files into a table, exactly once: each record ends up in it as if it had been written once, in order,

@@ -359,11 +359,18 @@ export const load = {
 
   progress: Flag.withDefault(
     "progress",
-    Flag.literal("auto|plain|none", ["auto", "plain", "none"]),
+    Flag.literal("auto|plain|json|none", ["auto", "plain", "json", "none"]),
     "auto",
-    "On stderr: one live line on a terminal and plain lines elsewhere, always plain lines, or nothing"
+    "On stderr: one live line on a terminal and plain lines elsewhere, always plain lines, JSON (then all that is written " +
+      "there is, an object a line), or nothing"
   ),
-  json: Flag.toggle("json", "Print the summary as one line of JSON on stdout")
+  json: Flag.toggle("json", "Print the summary as one line of JSON on stdout"),
+  logFile: Flag.optional(
+    "log-file",
+    Flag.text("file"),
+    "Append what is logged and said to this file as well, each line with its time, level and the id of the run " +
+      "(default: none)"
+  )
 } satisfies Command.Command.Config
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Log lines for a person: the level and the message, on stderr, above the live line.
+ * Log lines for a person: the level and the message, on stderr, above the live line; or for a script, as JSON.
  *
  * @since 0.1.0
  */
@@ -39,9 +39,16 @@ export const layer: Layer.Layer<never> = Layer.unwrap(Effect.map(StatusLine, (li
         : isVerbose
         ? `\n${Cause.pretty(cause)}`
         : ` (${textOf(Cause.squash(cause))})`
-      line.print(
+      line.put(
         (isVerbose ? `${date.toISOString()} ` : "") +
-          (color === undefined ? level : `\u001b[${color}m${level}\u001b[0m`) + ` ${textOf(message)}${why}`
+          (color === undefined ? level : `\u001b[${color}m${level}\u001b[0m`) + ` ${textOf(message)}${why}`,
+        () => ({
+          type: "log",
+          time: date.toISOString(),
+          level: logLevel.toLowerCase(),
+          message: textOf(message),
+          ...cause.reasons.length === 0 ? {} : { cause: Cause.pretty(cause) }
+        })
       )
     })
   ])))

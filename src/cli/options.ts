@@ -61,7 +61,8 @@ export const verify = {
     "536870912",
     "Memory for what the table has to hold, over which the files are read once more for each part"
   ),
-  json: Flag.toggle("json", "Print the result as one line of JSON on stdout")
+  json: Flag.toggle("json", "Print the result as one line of JSON on stdout"),
+  logFile: load.logFile
 } satisfies Command.Command.Config
 
 /**

@@ -14,8 +14,9 @@ import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import { exitCodes } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
+import { reportTo } from "./logFile.ts"
 import { formatCount } from "./Progress.ts"
-import { Exit, printable, report, untilSignal } from "./report.ts"
+import { Exit, printable, untilSignal } from "./report.ts"
 import * as State from "./state.ts"
 import type { RepairOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
@@ -110,7 +111,7 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
 export const repair = Command.make(
   "repair",
   Options.repair,
-  (options) => withLogLevel(report("repair", untilSignal(Effect.scoped(repairIt(options)))))
+  (options) => withLogLevel(reportTo(options, "repair", untilSignal(Effect.scoped(repairIt(options)))))
 ).pipe(
   Command.withShortDescription("Repair a damaged state, as far as that needs no guess"),
   Command.withDescription(

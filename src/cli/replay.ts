@@ -4,11 +4,9 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import { withLogLevel } from "./flag.ts"
-import { run } from "./load.ts"
+import { reported } from "./load.ts"
 import type { LoadOptions, ReplayOptions } from "./options.ts"
 import * as Options from "./options.ts"
-import { report } from "./report.ts"
 
 const toLoad = ({ file, timestamps, ...options }: ReplayOptions): LoadOptions => ({
   ...options,
@@ -32,7 +30,7 @@ const toLoad = ({ file, timestamps, ...options }: ReplayOptions): LoadOptions =>
 export const replayDeadLetters = Command.make(
   "replay-dead-letters",
   Options.replay,
-  (options) => withLogLevel(report("replay-dead-letters", run(toLoad(options))))
+  (options) => reported("replay-dead-letters", toLoad(options))
 ).pipe(
   Command.withShortDescription("Load the records that a load has set aside"),
   Command.withDescription(

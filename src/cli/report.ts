@@ -60,7 +60,7 @@ export const untilSignal = Effect.fnUntraced(function*<A, E, R>(self: Effect.Eff
   const line = yield* StatusLine
   const stopped = Effect.gen(function*() {
     const detail = `${yield* first} was received.`
-    line.print(`stopped: ${detail}`)
+    line.print(`stopped: ${detail}`, "warn")
     yield* hurry(detail)
     return yield* new Exit({ code: exitCodes.interrupted })
   })
@@ -88,12 +88,13 @@ export const report = <R>(
         line.print(
           `${code === exitCodes.interrupted ? "stopped" : "error"}: ${printable(error.message)}` +
             (code === exitCodes.usage ? `\nSee effect-cassandra ${verb} --help.` : "") +
-            (advice === null ? "" : `\n${advice}`)
+            (advice === null ? "" : `\n${advice}`),
+          code === exitCodes.interrupted ? "warn" : "error"
         )
         return yield* new Exit({ code })
       }
       if (Cause.hasInterruptsOnly(cause)) return yield* new Exit({ code: exitCodes.interrupted })
       const level = yield* References.MinimumLogLevel
-      line.print(describeDefect(Cause.squash(cause), LogLevel.isLessThanOrEqualTo(level, "Debug")))
+      line.print(describeDefect(Cause.squash(cause), LogLevel.isLessThanOrEqualTo(level, "Debug")), "error")
       return yield* new Exit({ code: exitCodes.crashed })
     }))

@@ -41,10 +41,7 @@ export const describe = ({ checkpoint }: Savepoint.SavepointFile): string => {
 
 const ledgerOf = Effect.fnUntraced(function*(state: StateDirectory.StateDirectory, options: SavepointOptions) {
   const describe = `${options.checkpointKeyspace}.checkpoints_${state.jobId}`
-  const committed = Effect.scoped(Effect.flatMap(
-    State.ledgerSession(options),
-    (session) => State.readLedger(session, state, options)
-  )).pipe(
+  const committed = State.askLedger(state, options).pipe(
     Effect.map((ledger) => ledger.committed),
     Effect.mapError((cause) =>
       cause._tag === "CommitterError" ? cause : new CommitterError({

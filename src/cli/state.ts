@@ -110,6 +110,15 @@ export const readLedger = (
 ) => CassandraCommitter.readLedger(session, { jobId, uid, keyspace: checkpointKeyspace })
 
 /**
+ * `readLedger`, by a session of its own.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const askLedger = (state: StateDirectory.StateDirectory, options: LedgerOptions) =>
+  Effect.scoped(Effect.flatMap(ledgerSession(options), (session) => readLedger(session, state, options)))
+
+/**
  * The state directory of a job that is to be changed, and its ledger. One that the job has not gone on with is refused as a
  * load refuses it: nothing that the ledger says is about its rows.
  *
@@ -130,6 +139,16 @@ export const describeOwner = ({ owner }: StateDirectory.StateDirectory): string 
     ? "no process"
     : `process ${owner.pid} on ${owner.host} since ${new Date(owner.since).toISOString()}` +
       (owner.isAlive === true ? "" : owner.isAlive === false ? ", which is gone" : ", which can't be seen from here")
+
+/**
+ * @category formatting
+ * @since 0.1.0
+ */
+export const describeLedger = (ledger: CassandraCommitter.Ledger): string =>
+  `${ledger.describe}: ` + (ledger.epoch === null
+    ? "knows nothing of this job"
+    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`) +
+  (ledger.takenOverBy === null ? "" : `, taken over by job ${ledger.takenOverBy.jobId} (uid ${ledger.takenOverBy.uid})`)
 
 /**
  * Says what becomes of a process that works on the job, and goes on only with `--yes`.

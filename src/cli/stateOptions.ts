@@ -70,6 +70,55 @@ export type InspectOptions = Command.Command.Config.Infer<typeof inspect>
  * @category constants
  * @since 0.1.0
  */
+export const status = {
+  ...job,
+  checkpointAgeMax: Flag.withDefault(
+    "checkpoint-age-max",
+    Flag.duration(),
+    "5 minutes",
+    "A job at work whose last checkpoint is older is not well"
+  ),
+  deadLetters: Flag.optional(
+    "dead-letters",
+    Flag.text("file"),
+    "Where load sets records aside, to count them (default: <state>.dead-letters.ndjson)"
+  ),
+  watch: Flag.toggle("watch", "Look again and again, until Ctrl-C"),
+  every: Flag.withDefault("every", Flag.duration(), "2 seconds", "From one look to the next, with --watch"),
+  ...ledger,
+  json: Flag.toggle("json", "Print all of it as one line of JSON on stdout, for each look")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type StatusOptions = Command.Command.Config.Infer<typeof status>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const jobs = {
+  state: Flag.withDefault(
+    "state",
+    Flag.text("directory"),
+    ".effect-cassandra",
+    "Where the state directories of the jobs are, at any of three levels; or one of them"
+  ),
+  json: Flag.toggle("json", "Print all of it as one line of JSON on stdout")
+} satisfies Command.Command.Config
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type JobsOptions = Command.Command.Config.Infer<typeof jobs>
+
+/**
+ * @category constants
+ * @since 0.1.0
+ */
 export const exportRows = {
   ...job,
   segment: Flag.optional("segment", Flag.text("name"), "The segment, as inspect names it (or give --checkpoint)"),
@@ -85,7 +134,8 @@ export type ExportOptions = Command.Command.Config.Infer<typeof exportRows>
 /** What a verb needs that changes something. */
 const change = {
   takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
-  yes: Flag.toggle("yes", "Do it; without this, only say what would be done")
+  yes: Flag.toggle("yes", "Do it; without this, only say what would be done"),
+  logFile: Options.load.logFile
 } satisfies Command.Command.Config
 
 /**

@@ -15,10 +15,11 @@ import * as Checks from "./checks.ts"
 import { exitCodes } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import * as KnownLetters from "./knownLetters.ts"
+import { reportTo } from "./logFile.ts"
 import type { VerifyOptions } from "./options.ts"
 import * as Options from "./options.ts"
 import { formatCount } from "./Progress.ts"
-import { Exit, printable, report, untilSignal } from "./report.ts"
+import { Exit, printable, untilSignal } from "./report.ts"
 import * as Settings from "./settings.ts"
 import { StatusLine } from "./StatusLine.ts"
 import type { Verdict } from "./TableOracle.ts"
@@ -184,7 +185,7 @@ const run = Effect.fnUntraced(function*(options: VerifyOptions) {
 export const verify = Command.make(
   "verify",
   Options.verify,
-  (options) => withLogLevel(report("verify", untilSignal(run(options))))
+  (options) => withLogLevel(reportTo(options, "verify", untilSignal(run(options)), options.files))
 ).pipe(
   Command.withShortDescription("Compare a table with the files it was loaded from"),
   Command.withDescription(

@@ -43,6 +43,7 @@ import type { SinkError, WriteAheadSinkOptions } from "../sink/WriteAheadSink.ts
 import * as Sink from "../sink/WriteAheadSink.ts"
 import type { Source } from "../source/Source.ts"
 import { sizeOf } from "../source/Source.ts"
+import type { Failure } from "../state/FailureLog.ts"
 import type { Savepoint, Snapshot } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
@@ -83,6 +84,11 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
    * is left of it is fenced. Default: such a job is refused with `TakenOver`, as it is if another one than this has.
    */
   readonly takeOverFrom?: string | undefined
+  /**
+   * Told of each run that fails, before the next one begins or the job is over: for keeping it (`FailureLog.recorder`) or
+   * telling somebody. The job waits for it, so it should be quick. Default: nothing, the log tells.
+   */
+  readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
 }
 
 /**
@@ -123,6 +129,11 @@ export interface JobProgress {
   readonly rowsCommitted: number
   readonly lastCheckpointId: number
   readonly pendingCheckpoints: number
+  /** Rows, and bytes of the log, that are sealed and not committed. */
+  readonly pendingRows: number
+  readonly pendingBytes: number
+  /** When the oldest of these rows was logged, milliseconds since 1970; null when there is none. */
+  readonly oldestPendingAt: number | null
   /** Records of the job that were set aside, those of earlier runs included. */
   readonly deadLetters: number
   /** How many of them there were when this run began to read. */
@@ -187,6 +198,13 @@ const isRestartable = (error: unknown): boolean =>
 
 const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
+const kindOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
+    ? error._tag
+    : error instanceof Error
+    ? error.name
+    : typeof error
+
 /**
  * Starts a job that runs as long as the Scope is open.
  *
@@ -225,6 +243,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let oldestPendingAt: number | null = null
   let lastCheckpointId = 0
   let pendingCheckpoints = 0
+  let pendingRows = 0
+  let pendingBytes = 0
   /** Open from a failure to the next attempt. */
   const waiting = yield* Latch.make(false)
 
@@ -233,6 +253,22 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       state = next
       return Metrics.setJobState(next)
     })
+
+  /** What the caller does with it is no reason to fail. */
+  const tellFailure = (error: unknown, restartsInMillis: number | null) =>
+    options.onFailure === undefined ? Effect.void : Clock.currentTimeMillis.pipe(
+      Effect.flatMap((at) =>
+        options.onFailure!({
+          at,
+          epoch,
+          attempt: counts.runs,
+          error: kindOf(error),
+          message: messageOf(error),
+          restartsInMillis
+        })
+      ),
+      Effect.catchDefect((defect) => Effect.logWarning(`onFailure of the job failed: ${messageOf(defect)}`))
+    )
 
   const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
     Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
@@ -271,6 +307,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       oldestPendingAt = status.oldestPendingAt
       lastCheckpointId = status.lastCompletedId
       pendingCheckpoints = status.pendingCheckpoints
+      pendingRows = status.pendingRows
+      pendingBytes = status.pendingBytes
     })
   })
 
@@ -344,6 +382,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         yield* Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${lastFailure}`)
         yield* Metric.update(Metrics.jobRestarts, 1)
         yield* enter("restarting")
+        yield* tellFailure(input, Duration.toMillis(duration))
         yield* waiting.open
       })
     )
@@ -387,8 +426,10 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   }).pipe(
     Effect.onExit((exit) => {
       if (exit._tag === "Failure") {
-        lastFailure = messageOf(Cause.squash(exit.cause))
-        return enter(Cause.hasInterruptsOnly(exit.cause) ? "stopped" : "failed")
+        const error = Cause.squash(exit.cause)
+        lastFailure = messageOf(error)
+        if (Cause.hasInterruptsOnly(exit.cause)) return enter("stopped")
+        return Effect.andThen(enter("failed"), tellFailure(error, null))
       }
       // Nothing grows old in a job that is over.
       return Effect.andThen(
@@ -461,6 +502,9 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         rowsCommitted: counts.committed + (status?.committedRows ?? 0),
         lastCheckpointId: status?.lastCompletedId ?? lastCheckpointId,
         pendingCheckpoints: status?.pendingCheckpoints ?? pendingCheckpoints,
+        pendingRows: status?.pendingRows ?? pendingRows,
+        pendingBytes: status?.pendingBytes ?? pendingBytes,
+        oldestPendingAt: status === null ? oldestPendingAt : status.oldestPendingAt,
         deadLetters: deadLetters(),
         deadLettersBefore: deadLettersBefore ?? deadLetters(),
         restarts: Math.max(0, counts.runs - 1),

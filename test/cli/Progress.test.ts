@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Progress from "../../src/cli/Progress.ts"
+import { makeEntries } from "../../src/cli/progressJson.ts"
 import * as StatusLine from "../../src/cli/StatusLine.ts"
 
 const at = (rowsRead: number, rowsCommitted: number, position: number | null) => ({
@@ -8,6 +9,9 @@ const at = (rowsRead: number, rowsCommitted: number, position: number | null) =>
   rowsCommitted,
   lastCheckpointId: 31,
   pendingCheckpoints: rowsRead > rowsCommitted ? 3 : 0,
+  pendingRows: rowsRead - rowsCommitted,
+  pendingBytes: (rowsRead - rowsCommitted) * 20,
+  oldestPendingAt: rowsRead > rowsCommitted ? 12_000 : null,
   deadLetters: 0,
   deadLettersBefore: 0,
   restarts: 0,
@@ -68,6 +72,36 @@ describe("progress", () => {
     )
   })
 
+  it("as JSON: the same numbers, whole, and null for what can't be told", () => {
+    const toEntry = makeEntries({ pendingBefore: 0, windowMillis: 5000, job: "flights", uid: "sink" }, 0)
+    toEntry(at(0, 0, 0), 0, false)
+    assert.deepStrictEqual(toEntry(at(1_240_000, 1_200_000, 1_240_000), 20_000, false), {
+      type: "progress",
+      time: "1970-01-01T00:00:20.000Z",
+      jobId: "flights",
+      uid: "sink",
+      seconds: 20,
+      rows: 1_240_000,
+      logged: 1_240_000,
+      committed: 1_200_000,
+      rowsPerSecond: 60_000,
+      lag: 40_000,
+      checkpoint: 31,
+      pendingCheckpoints: 3,
+      pendingRows: 40_000,
+      pendingBytes: 800_000,
+      oldestPendingSeconds: 8,
+      deadLetters: 0,
+      restarts: 0,
+      position: 1_240_000,
+      total: 2_000_000,
+      etaSeconds: 14,
+      last: false
+    })
+    const { etaSeconds, last, oldestPendingSeconds, total } = toEntry(at(1_240_000, 1_240_000, null), 21_000, true)
+    assert.deepStrictEqual([etaSeconds, last, oldestPendingSeconds, total], [null, true, null, null])
+  })
+
   it("formats rates and times", () => {
     assert.deepStrictEqual([0, 820, 999.6, 48_240, 999_999].map(Progress.formatRate), [
       "0/s",
@@ -94,6 +128,32 @@ describe("status line", () => {
     line.show(null)
     line.print("end")
     assert.deepStrictEqual(written, ["\r\u001b[2K012345678", "\r\u001b[2Klog\n012345678", "\r\u001b[2K", "end\n"])
+  })
+
+  it("where JSON is spoken, each line is an object, whatever is in it", () => {
+    const { line, written } = open({})
+    line.speakJson()
+    line.print("error: first\nsecond \"x\"", "error")
+    line.put("text", () => ({ type: "log", time: "t", message: "m" }))
+    const [first, second] = written.map((text) => {
+      assert.match(text, /^[^\n]*\n$/)
+      return JSON.parse(text)
+    })
+    assert.deepStrictEqual([first.type, first.level, first.message], ["message", "error", "error: first\nsecond \"x\""])
+    assert.deepStrictEqual(second, { type: "log", time: "t", message: "m" })
+  })
+
+  it("what is said goes to a mirror as well, what is put does not", () => {
+    const { line, written } = open({})
+    const seen: Array<string> = []
+    line.mirror((text, level) => seen.push(`${level} ${text}`))
+    line.print("a")
+    line.put("b", () => ({ type: "log", time: "t" }))
+    line.print("c", "warn")
+    line.mirror(null)
+    line.print("d")
+    assert.deepStrictEqual(seen, ["info a", "warn c"])
+    assert.deepStrictEqual(written, ["a\n", "b\n", "c\n", "d\n"])
   })
 
   it("is never live without a terminal, with NO_COLOR, or on a dumb one", () => {

@@ -22,7 +22,8 @@ export interface Child {
   readonly pid: number
   readonly ended: Promise<Ended>
   readonly kill: (signal: NodeJS.Signals) => void
-  /** What it has printed on stderr so far. */
+  /** What it has printed so far. */
+  readonly stdout: () => string
   readonly stderr: () => string
 }
 
@@ -107,7 +108,7 @@ export const start = async (args: ReadonlyArray<string>, options: RunOptions = {
       resolve({ code, signal, stdout, stderr })
     })
   })
-  return { pid: child.pid!, ended, kill: (signal) => child.kill(signal), stderr: () => stderr }
+  return { pid: child.pid!, ended, kill: (signal) => child.kill(signal), stdout: () => stdout, stderr: () => stderr }
 }
 
 export const run = async (args: ReadonlyArray<string>, options?: RunOptions): Promise<Ended> =>
@@ -138,17 +139,19 @@ export const openFixture = async (keyspace: string) => {
     Fs.writeFileSync(path(name), content.join("\n") + "\n")
     return path(name)
   }
-  /** One job with a sink for each test, so that one ledger table serves them all. */
+  /** One job with a sink for each test, so that one ledger table serves them all. What `more` has is not given twice. */
   const load = (uid: string, file: string, query = insert, ...more: ReadonlyArray<string>): Array<string> => [
     "load",
     file,
-    "--job=cli",
-    `--uid=${uid}`,
-    `--query=${query}`,
-    `--state=${path(`state-${uid}`)}`,
-    `--checkpoint-keyspace=${keyspace}`,
-    "--restart=none",
-    "--progress=none",
+    ...[
+      "--job=cli",
+      `--uid=${uid}`,
+      `--query=${query}`,
+      `--state=${path(`state-${uid}`)}`,
+      `--checkpoint-keyspace=${keyspace}`,
+      "--restart=none",
+      "--progress=none"
+    ].filter((one) => !more.some((own) => own.startsWith(one.slice(0, one.indexOf("=") + 1)))),
     ...more
   ]
   const rows = async (uid: string): Promise<Array<{ id: number; big: bigint; name: string }>> => {

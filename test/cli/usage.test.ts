@@ -114,7 +114,20 @@ describe.concurrent("usage", () => {
   it.each(["bash", "zsh", "fish", "powershell"])("completions for %s know the verbs and their flags", async (shell) => {
     const { code, stdout } = await run(["--completions", shell])
     assert.strictEqual(code, 0)
-    for (const word of ["load", "check", "verify", "mapping", "max-rows-per-second", "exact"]) {
+    for (
+      const word of [
+        "load",
+        "check",
+        "verify",
+        "status",
+        "jobs",
+        "log-file",
+        "every",
+        "mapping",
+        "max-rows-per-second",
+        "exact"
+      ]
+    ) {
       assert.include(stdout, word)
     }
     if (shell === "bash") assert.strictEqual(ChildProcess.spawnSync("bash", ["-n"], { input: stdout }).status, 0)

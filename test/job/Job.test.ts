@@ -10,6 +10,7 @@ import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as IterableSource from "../../src/source/IterableSource.ts"
 import type { Source } from "../../src/source/Source.ts"
+import type { Failure } from "../../src/state/FailureLog.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import { end, pass } from "./virtualTime.ts"
@@ -114,6 +115,40 @@ describe("Job", () => {
       }))
       const summary = yield* Effect.provide(session, process())
       assert.strictEqual(summary.outcome, "stopped")
+    }))
+
+  it.effect("onFailure is told of each run that fails, the last one too; that it dies is no reason for anything", () =>
+    Effect.gen(function*() {
+      const { cluster, process } = yield* world()
+      const told: Array<Failure> = []
+      const job = Job.run({
+        source: endless,
+        checkpoint: { interval: "1 second", commitRetry: Schedule.recurs(0) },
+        restart: RestartStrategy.fixedDelay({ attempts: 2, delay: "3 seconds" }),
+        sink: { query, sendRetry: Schedule.recurs(0) },
+        onFailure: (failure) =>
+          Effect.suspend(() => told.push(failure) === 1 ? Effect.die(new Error("no disk")) : Effect.void)
+      })
+      const fiber = yield* Effect.forkChild(Effect.provide(job, process()))
+      yield* pass(2500)
+      assert.deepStrictEqual(told, [])
+      cluster.setOutage(true)
+      const exit = yield* Effect.exit(end(fiber))
+      assert.strictEqual(exit._tag, "Failure")
+      // While it is away, no epoch is claimed: the later ones have that of the first.
+      assert.deepStrictEqual(
+        told.map(({ attempt, epoch, restartsInMillis }) => ({ attempt, epoch, restartsInMillis })),
+        [
+          { attempt: 1, epoch: 1, restartsInMillis: 3000 },
+          { attempt: 2, epoch: 1, restartsInMillis: 3000 },
+          { attempt: 3, epoch: 1, restartsInMillis: null }
+        ]
+      )
+      for (const { error, message } of told) {
+        assert.match(error, /^(?:CassandraError|CommitterError|SendFailed)$/)
+        assert.isAbove(message.length, 10)
+      }
+      assert.deepStrictEqual(told.map(({ at }) => at), told.map(({ at }) => at).toSorted((a, b) => a - b))
     }))
 
   it.effect("a stop while Cassandra is away ends the job once its attempt has failed", () =>

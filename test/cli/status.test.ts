@@ -1,0 +1,312 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import type { Ended, Fixture } from "./commandFixture.ts"
+import { areAll, many, newestManifest, openFixture, run, start, startAndHold, until } from "./commandFixture.ts"
+import { flip, pendingState } from "./stateFixture.ts"
+
+const keyspace = "cli_status_test"
+let fixture: Fixture
+beforeAll(async () => {
+  fixture = await openFixture(keyspace)
+})
+afterAll(() => fixture?.close())
+
+const offline = { env: { CASSANDRA_CONTACT_POINTS: "" } }
+const status = (state: string, ...more: ReadonlyArray<string>) => [
+  "status",
+  `--state=${state}`,
+  `--checkpoint-keyspace=${keyspace}`,
+  ...more
+]
+
+const jsonOf = (ended: Ended, code: number) => {
+  assert.strictEqual(ended.code, code, ended.stderr + ended.stdout)
+  assert.strictEqual(ended.stderr, "")
+  return JSON.parse(ended.stdout)
+}
+
+const contents = (directory: string): ReadonlyArray<string> =>
+  Fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => {
+    const path = `${entry.parentPath}/${entry.name}`
+    return `${path} ${Fs.statSync(path).mtimeMs} ${Fs.readFileSync(path).toString("latin1")}`
+  }).toSorted()
+
+/** The lock that counts, as `change` makes it. */
+const changeLock = (state: string, change: (lock: any) => void): void => {
+  const newest = Fs.readdirSync(state).filter((name) => name.startsWith("lock.")).toSorted((a, b) =>
+    Number(a.slice(5)) - Number(b.slice(5))
+  ).at(-1)!
+  const lock = JSON.parse(Fs.readFileSync(`${state}/${newest}`, "utf8"))
+  change(lock)
+  Fs.writeFileSync(`${state}/${newest}`, JSON.stringify(lock))
+}
+
+describe.concurrent("effect-cassandra status", () => {
+  it("of a job that is running, that was killed, that is on another machine, and that is done", async () => {
+    const file = fixture.write("life.ndjson", fixture.wideLines("life", many))
+    const { child, state } = await startAndHold(fixture, "life", file)
+    const running = jsonOf(await run(status(state, "--json")), 0)
+    assert.deepStrictEqual(
+      [running.standing, running.isWell, running.troubles, running.failures, running.deadLetters],
+      ["running", true, [], [], null]
+    )
+    assert.deepStrictEqual([running.owner.pid, running.owner.host], [child.pid, Os.hostname()])
+    const newest = newestManifest(state)!
+    assert.strictEqual(running.checkpoint.checkpointId, newest.checkpointId)
+    assert.strictEqual(running.checkpoint.records, newest.records)
+    assert.isAbove(running.pendingRows, 0)
+    assert.isAbove(running.pendingBytes, 4000 * running.pendingRows)
+    assert.isAtLeast(running.pendingCheckpoints, 1)
+    assert.isBelow(running.oldestPendingAt, Date.now())
+    assert.deepStrictEqual([running.ledger.epoch, running.ledger.takenOverBy], [1, null])
+    const text = await run(status(state))
+    assert.strictEqual(text.code, 0, text.stdout)
+    assert.match(text.stdout, new RegExp(`^now +running: process ${child.pid} on ${Os.hostname()} since \\S+Z$`, "m"))
+    assert.match(text.stdout, /^checkpoint +\d+, completed \d+ s ago, [\d,]+ records read$/m)
+    assert.match(text.stdout, /^pending +\d+ checkpoints?, [\d,]+ rows, .* the oldest logged \d+ s ago$/m)
+    assert.match(text.stdout, /^ledger +\S+checkpoints_cli at .*: epoch 1, published up to checkpoint \d+$/m)
+    assert.notMatch(text.stdout, /ATTENTION/)
+    // It runs, and is not well: nothing has come to an end for longer than is said to be right.
+    const stale = jsonOf(await run(status(state, "--json", "--checkpoint-age-max=1 millis")), 1)
+    assert.match(stale.troubles[0], /^no checkpoint has completed for \d+ s \(--checkpoint-age-max is 1ms\)$/)
+
+    child.kill("SIGKILL")
+    await child.ended
+    const before = contents(state)
+    const killed = await run(status(state), offline)
+    assert.strictEqual(killed.code, 1)
+    assert.match(killed.stdout, /^now +killed: process \d+ on \S+ since \S+, which is gone$/m)
+    assert.match(killed.stdout, /^ATTENTION +killed: .*The same load goes on$/m)
+    assert.strictEqual(jsonOf(await run(status(state, "--json")), 1).standing, "killed")
+    assert.deepStrictEqual(contents(state), before, "looking changes nothing")
+
+    changeLock(state, (lock) => {
+      lock.host = "loader-7"
+    })
+    const elsewhere = jsonOf(await run(status(state, "--json", "--checkpoint-age-max=1 hour")), 0)
+    assert.deepStrictEqual([elsewhere.standing, elsewhere.owner.host, elsewhere.owner.isAlive], [
+      "elsewhere",
+      "loader-7",
+      null
+    ])
+    const silent = await run(status(state, "--checkpoint-age-max=1 millis"))
+    assert.strictEqual(silent.code, 1)
+    assert.match(silent.stdout, /^now +elsewhere: process \d+ on loader-7 since \S+, which can't be seen from here$/m)
+    assert.match(silent.stdout, /^ATTENTION .* whether its process lives can't be seen from here$/m)
+
+    assert.strictEqual((await run(fixture.load("life", file))).code, 0)
+    const done = jsonOf(await run(status(state, "--json", "--checkpoint-age-max=1 millis")), 0)
+    assert.deepStrictEqual([done.standing, done.pendingRows, done.pendingCheckpoints, done.oldestPendingAt], [
+      "finished",
+      0,
+      0,
+      null
+    ])
+    assert.isTrue(areAll(await fixture.rows("life"), many))
+  })
+
+  it("of one that was stopped, and what it set aside", async () => {
+    const lines = ["{\"job\":\"stopped\",\"id\":\"none\"}", ...fixture.lines("stopped", 3000)]
+    const args = fixture.load("stopped", fixture.write("stopped.ndjson", lines), undefined, "--max-errors=5")
+    const child = await start([...args, "--max-rows-per-second=500", "--checkpoint-interval=300 millis"])
+    const state = fixture.path("state-stopped")
+    await until(child, "a checkpoint", () => (newestManifest(state)?.records ?? 0) > 0)
+    child.kill("SIGTERM")
+    assert.strictEqual((await child.ended).code, 4)
+    const stopped = jsonOf(await run(status(state, "--json")), 1)
+    assert.strictEqual(stopped.standing, "stopped")
+    assert.deepStrictEqual(stopped.deadLetters, { path: `${state}.dead-letters.ndjson`, count: 1 })
+    const text = await run(status(state, `--dead-letters=${state}.dead-letters.ndjson`))
+    assert.match(text.stdout, /^set aside +1 record, in \S+state-stopped\.dead-letters\.ndjson$/m)
+    assert.match(text.stdout, /^ATTENTION +stopped before it was done\. The same load goes on$/m)
+  })
+
+  it("of a job that fails and starts again: the failures are kept, with cause and attempt", async () => {
+    const uid = "restarting"
+    const file = fixture.write("restarting.ndjson", fixture.lines(uid, 5000))
+    const state = fixture.path(`state-${uid}`)
+    const load = (delay: string) =>
+      fixture.load(uid, file, undefined, "--restart=fixed-delay", "--restart-attempts=1", `--restart-delay=${delay}`)
+    const first = await start(load("1 hour"), { fileBlocksMax: 100 })
+    await until(first, "a failure", () => first.stderr().includes("starts again in 1h: Could not write"))
+    await until(first, "it is kept", () => Fs.existsSync(`${state}/failures.ndjson`))
+    const waiting = jsonOf(await run(status(state, "--json")), 1)
+    assert.strictEqual(waiting.standing, "restarting")
+    assert.match(waiting.troubles[0], /^its last run failed: StateIoError: Could not write /)
+    first.kill("SIGKILL")
+    await first.ended
+    assert.strictEqual(jsonOf(await run(status(state, "--json")), 1).standing, "killed")
+
+    const second = await start(load("100 millis"), { fileBlocksMax: 100 })
+    assert.strictEqual((await second.ended).code, 3)
+    const failed = jsonOf(await run(status(state, "--json")), 1)
+    assert.strictEqual(failed.standing, "failed")
+    const told = failed.failures.map(({ attempt, epoch, error, pid, restartsInMillis }: any) => ({
+      attempt,
+      epoch,
+      error,
+      pid,
+      restartsInMillis
+    }))
+    assert.deepStrictEqual(told, [
+      { attempt: 2, epoch: 3, error: "StateIoError", pid: second.pid, restartsInMillis: null },
+      { attempt: 1, epoch: 2, error: "StateIoError", pid: second.pid, restartsInMillis: 100 },
+      { attempt: 1, epoch: 1, error: "StateIoError", pid: first.pid, restartsInMillis: 3_600_000 }
+    ])
+    const text = await run(status(state))
+    assert.match(text.stdout, /^ATTENTION +failed: StateIoError: Could not write .*once that is corrected$/m)
+    assert.match(text.stdout, /^FAILED +EPOCH +ATTEMPT +THEN +WHY$/m)
+    assert.match(text.stdout, /^\d+ s ago +3 +2 +the end +StateIoError: Could not write \S+/m)
+    assert.match(text.stdout, / ago +1 +1 +again in 1h +StateIoError: Could not write \S+/m)
+    // They stay, and are no trouble once the job has gone on.
+    assert.strictEqual((await run(load("1 second"))).code, 0)
+    const done = jsonOf(await run(status(state, "--json")), 0)
+    assert.deepStrictEqual([done.standing, done.failures.length], ["finished", 3])
+  })
+
+  it("of a process that another one took the job from: its failure says nothing of the other", async () => {
+    const file = fixture.write("fenced.ndjson", fixture.wideLines("fenced", many))
+    const { child, release } = await startAndHold(fixture, "fenced", file)
+    assert.strictEqual((await run(fixture.load("fenced", file, undefined, "--take-over"))).code, 0)
+    release()
+    assert.strictEqual((await child.ended).code, 6)
+    const after = jsonOf(await run(status(fixture.path("state-fenced"), "--json")), 0)
+    assert.deepStrictEqual([after.standing, after.failures[0].error], ["finished", "Fenced"])
+  })
+
+  it("of a damaged manifest, of no state, and of a ledger that does not answer", async () => {
+    const { directory } = await pendingState(fixture, "damaged", { retained: 2 })
+    flip(`${directory}/checkpoints/e1-c3.manifest`, 40)
+    const damaged = await run(status(directory))
+    assert.strictEqual(damaged.code, 7)
+    assert.match(damaged.stdout, /^ATTENTION +damaged: 1 place, first \S+e1-c3\.manifest: .*inspect --verify/m)
+    assert.match(damaged.stdout, /^checkpoint +2, /m)
+    const json = jsonOf(await run(status(directory, "--json")), 7)
+    assert.strictEqual(json.damage[0].checkpointId, 3)
+
+    const empty = fixture.path("empty")
+    Fs.mkdirSync(empty)
+    for (const nowhere of [empty, fixture.path("nowhere")]) {
+      const none = await run(status(nowhere, "--json"))
+      assert.strictEqual(none.code, 3)
+      assert.match(none.stderr, /^error: There is no state of a job in \S+: it has no job\.json\. Give the directory/)
+      assert.strictEqual(none.stdout, "")
+    }
+    assert.deepStrictEqual(Fs.readdirSync(empty), [])
+    const unnamed = await run(["status"])
+    assert.strictEqual(unnamed.code, 64)
+
+    const { directory: other } = await pendingState(fixture, "away", { checkpoints: 1 })
+    const away = await run(status(other), { env: { CASSANDRA_CONTACT_POINTS: "127.0.0.1:1" } })
+    assert.strictEqual(away.code, 3)
+    assert.match(away.stdout, /^checkpoint +1, /m)
+    assert.match(away.stdout, /^ATTENTION +the ledger could not be read: /m)
+  })
+
+  it("of a state that the job has not gone on with", async () => {
+    const { directory } = await pendingState(fixture, "left", { checkpoints: 1 })
+    const elsewhere = "UPDATE " +
+      `${keyspace}.checkpoints_cli SET checkpoint_id = 4 WHERE sink_id = 'left' AND sub_id = -5`
+    await fixture.client.execute(`${elsewhere} IF checkpoint_id = 1`)
+    assert.strictEqual(jsonOf(await run(status(directory, "--json"), offline), 1).standing, "stopped")
+    const left = await run(status(directory))
+    assert.strictEqual(left.code, 7)
+    assert.match(left.stdout, /^ATTENTION +left behind: The state in \S+ is not the newest of job 'cli'/m)
+  })
+
+  it("--watch looks again until a signal, or until nobody reads", async () => {
+    const { directory } = await pendingState(fixture, "watched", { checkpoints: 1 })
+    const before = contents(directory)
+    const child = await start(status(directory, "--watch", "--every=50 millis", "--json"))
+    await until(child, "three looks", () => child.stdout().split("\n").length > 3)
+    child.kill("SIGINT")
+    const ended = await child.ended
+    assert.strictEqual(ended.code, 1, "that of the last look")
+    assert.strictEqual(ended.stderr, "")
+    const times = ended.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).at)
+    assert.deepStrictEqual(times, times.toSorted((a, b) => a - b))
+    assert.isAbove(new Set(times).size, 2)
+
+    const blocks = await start(status(directory, "--watch", "--every=50 millis"), offline)
+    await until(blocks, "two looks", () => (blocks.stdout().match(/^job /gm) ?? []).length > 1)
+    blocks.kill("SIGTERM")
+    const { stdout } = await blocks.ended
+    assert.match(stdout, /^\d{4}-\S+Z\njob +cli \(uid watched\)\n/)
+    assert.notInclude(stdout, "\u001b")
+
+    const unread = await run(status(directory, "--watch", "--every=50 millis"), { ...offline, isUnread: true })
+    assert.strictEqual(unread.code, 1)
+    assert.deepStrictEqual(contents(directory), before)
+  })
+})
+
+describe("effect-cassandra jobs", () => {
+  it("jobs: lists all under a directory, and what can't be read", async () => {
+    const root = fixture.path("jobs")
+    const { directory, records } = await pendingState(fixture, "listed", { checkpoints: 2 })
+    Fs.cpSync(directory, `${root}/here/listed`, { recursive: true })
+    const done = fixture.load("listed_done", fixture.write("done.ndjson", fixture.lines("listed_done", 30)))
+      .map((arg) => arg.startsWith("--state=") ? `--state=${root}/done` : arg)
+    assert.strictEqual((await run(done)).code, 0)
+    const savepoints = `${root}/savepoints`
+    Fs.mkdirSync(savepoints)
+    assert.strictEqual((await run(["savepoint", `--state=${directory}`, `--to=${savepoints}`], offline)).code, 0)
+    Fs.mkdirSync(`${root}/nothing/here`, { recursive: true })
+    Fs.writeFileSync(`${root}/a file`, "")
+    Fs.symlinkSync(root, `${root}/loop`)
+
+    const jobs = ["jobs", `--state=${root}/`]
+    const before = contents(root)
+    const listed = jsonOf(await run([...jobs, "--json"], offline), 0)
+    const told = (all: ReadonlyArray<any>) =>
+      all.map(({ directory, pendingRows, standing, uid }) => [
+        directory.slice(root.length).replace(/savepoint-.*/, "*"),
+        uid,
+        standing,
+        pendingRows
+      ])
+    assert.deepStrictEqual(told(listed), [
+      ["/done", "listed_done", "finished", 0],
+      ["/here/listed", "listed", "stopped", records],
+      ["/savepoints/*", "listed", "savepoint", records]
+    ])
+    const text = await run(jobs, offline)
+    assert.strictEqual(text.code, 0)
+    assert.match(text.stdout, /^JOB +UID +NOW +CHECKPOINT +AGE +RECORDS +PENDING ROWS +BYTES +STATE\n/)
+    assert.match(text.stdout, /^cli +listed_done +finished +\d+ +\d+ s +30 +0 +0 +\S+\/done$/m)
+    assert.match(text.stdout, /^cli +listed +stopped +2 +\d+ s +80 +80 +[\d,]+ +\S+here\/listed$/m)
+    assert.deepStrictEqual(contents(root), before)
+    // One of them is as good as where they are.
+    assert.deepStrictEqual(
+      told(jsonOf(await run(["jobs", `--state=${root}/done`, "--json"], offline), 0)),
+      [["/done", "listed_done", "finished", 0]]
+    )
+
+    Fs.writeFileSync(`${root}/done/job.json`, "{}")
+    flip(`${root}/here/listed/checkpoints/e1-c2.manifest`, 40)
+    const damaged = await run(jobs, offline)
+    assert.strictEqual(damaged.code, 7)
+    assert.match(damaged.stdout, /^- +- +NOT READABLE +.*\/done$/m)
+    assert.match(damaged.stdout, /^cli +listed +stopped, DAMAGED +.*here\/listed$/m)
+    assert.match(damaged.stdout, /^cli +listed +savepoint +/m)
+    assert.match(damaged.stderr, /done\/job\.json/)
+    assert.match(damaged.stderr, /e1-c2\.manifest/)
+  })
+
+  it("jobs: of an empty directory, of none, and of the one that load makes", async () => {
+    const empty = fixture.path("no jobs")
+    Fs.mkdirSync(empty)
+    const none = await run(["jobs", `--state=${empty}`])
+    assert.deepStrictEqual([none.code, none.stdout, none.stderr], [0, "", `no jobs in ${empty}\n`])
+    assert.deepStrictEqual(jsonOf(await run(["jobs", `--state=${empty}`, "--json"]), 0), [])
+    const nowhere = await run(["jobs"], { cwd: empty })
+    assert.strictEqual(nowhere.code, 3)
+    assert.match(nowhere.stderr, /^error: \.effect-cassandra is not there: give with --state the directory/)
+    const args = fixture.load("default", fixture.write("default.ndjson", fixture.lines("default", 3)))
+      .filter((arg) => !arg.startsWith("--state="))
+    assert.strictEqual((await run(args, { cwd: empty })).code, 0)
+    const [job] = jsonOf(await run(["jobs", "--json"], { cwd: empty }), 0)
+    assert.deepStrictEqual([job.directory, job.standing], [".effect-cassandra/cli-default", "finished"])
+  })
+})
