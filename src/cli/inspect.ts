@@ -9,6 +9,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Ledger } from "../cassandra/CassandraCommitter.ts"
+import * as CurrentState from "../sink/CurrentState.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import type { LoadError } from "./exitCode.ts"
 import { exitCodes, verdict } from "./exitCode.ts"
@@ -21,7 +22,7 @@ import * as Options from "./stateOptions.ts"
 import { StatusLine } from "./StatusLine.ts"
 import { table } from "./table.ts"
 
-/** A segment that a checkpoint waits for; `isCommitted` is null where the ledger was not asked. */
+/** A segment that a checkpoint waits for; `isCommitted` is null where no ledger tells of it. */
 interface Segment {
   readonly name: string
   readonly checkpointId: number
@@ -43,6 +44,8 @@ interface Found {
   readonly statements: ReadonlyArray<string>
   readonly ledger: Ledger | null
   readonly ledgerError: LoadError | null
+  /** Why the ledger does not tell of these segments; null if it does, or was not asked. */
+  readonly outdated: string | null
   readonly damage: ReadonlyArray<StateDirectory.Damage>
   readonly verified: boolean
 }
@@ -66,6 +69,14 @@ const statementsOf = Effect.fnUntraced(function*(
   return []
 })
 
+/** That somebody has published since a savepoint was taken says nothing against it. */
+const outdatedText = (state: StateDirectory.StateDirectory, ledger: Ledger, detail: string): string =>
+  state.savepoint === null
+    ? `${detail} What of this state's rows is in the table, nobody knows.`
+    : `Since this savepoint was taken, epoch ${ledger.publishedEpoch} of job '${state.jobId}' (uid '${state.uid}') has gone ` +
+      `on (${ledger.describe}), maybe with another state. So the ledger does not tell which of its rows are in the table; ` +
+      `restored, it sends all of them with the timestamps that they have.`
+
 const gather = Effect.fnUntraced(function*(options: InspectOptions) {
   const state = yield* State.find(options)
   const damage: Array<StateDirectory.Damage> = []
@@ -87,9 +98,16 @@ const gather = Effect.fnUntraced(function*(options: InspectOptions) {
   // Asked last: a segment is removed when the ledger has it, so one that is gone by now is known there.
   const asked = (yield* State.hasContactPoint(options)) ? yield* Effect.result(askLedger(state, options)) : null
   const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
+  // What was published meanwhile may be of a start that came between the two looks, and has its manifest here.
+  const why = ledger === null || CurrentState.outdated(state, ledger) === null
+    ? null
+    : CurrentState.outdated(yield* State.find(options), ledger)
+  const outdated = ledger === null || why === null ? null : outdatedText(state, ledger, why.detail)
   const segments = handles.map((handle): Segment => {
     const { bytes, checkpointId, firstTimestamp, lastTimestamp, name, rows, subtask } = handle
-    const isCommitted = ledger === null ? null : checkpointId <= (ledger.committed.get(subtask) ?? 0)
+    const isCommitted = ledger === null || outdated !== null
+      ? null
+      : checkpointId <= (ledger.committed.get(subtask) ?? 0)
     const size = state.files.get(name)
     const path = `${state.directory}/segments/${name}`
     const told = damage.some((one) => one.path === path)
@@ -113,7 +131,7 @@ const gather = Effect.fnUntraced(function*(options: InspectOptions) {
     }
   })
   const ledgerError = asked !== null && Result.isFailure(asked) ? asked.failure : null
-  const found: Found = { state, segments, statements, ledger, ledgerError, damage, verified: options.verify }
+  const found: Found = { state, segments, statements, ledger, ledgerError, outdated, damage, verified: options.verify }
   return found
 })
 
@@ -141,7 +159,7 @@ const describeLedger = (ledger: Ledger): string =>
   (ledger.takenOverBy === null ? "" : `, taken over by job ${ledger.takenOverBy.jobId} (uid ${ledger.takenOverBy.uid})`)
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
-  const { ledger, ledgerError, state, statements } = found
+  const { ledger, ledgerError, outdated, state, statements } = found
   const newest = StateDirectory.newest(state)
   const pending = pendingOf(found)
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
@@ -167,7 +185,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
           pending.length === 1 ? "" : "s"
         }, the oldest ` +
         `logged ${formatTime((now - oldest / 1000) / 1000)} ago` +
-        (ledger === null ? ", unless the ledger has them" : "")
+        (ledger === null ? ", unless the ledger has them" : outdated === null ? "" : ", when it was left behind")
     ],
     ...statements.map((query) => ["statement", query] as const),
     [
@@ -177,7 +195,8 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
         : ledgerError !== null
         ? "could not be read"
         : "not asked (--contact-points)"
-    ]
+    ],
+    ...(outdated === null ? [] : [["OUTDATED", outdated] as const])
   ]
 }
 
@@ -188,7 +207,7 @@ const segmentState = ({ isCommitted, isThere, isWhole }: Segment): string =>
   ].filter((word) => word !== "").join(", ")
 
 const toText = (found: Found, now: number): string => {
-  const { damage, ledger, segments, state, verified } = found
+  const { damage, ledger, outdated, segments, state, verified } = found
   const sections = [
     summaryLines(found, now).map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`).join("\n")
   ]
@@ -235,7 +254,7 @@ const toText = (found: Found, now: number): string => {
   }
   if (ledger !== null && ledger.committed.size > 0) {
     sections.push(table(
-      ["LEDGER: SUBTASK", "COMMITTED UP TO"],
+      ["LEDGER: SUBTASK", outdated === null ? "COMMITTED UP TO" : "COMMITTED UP TO, OF ANOTHER STATE"],
       [...ledger.committed].toSorted(([a], [b]) => a - b).map(([subtask, id]) => [String(subtask), String(id)])
     ))
   }
@@ -253,7 +272,7 @@ const toText = (found: Found, now: number): string => {
 }
 
 const toJson = (found: Found): string => {
-  const { damage, ledger, segments, state, statements, verified } = found
+  const { damage, ledger, outdated, segments, state, statements, verified } = found
   return JSON.stringify({
     jobId: state.jobId,
     uid: state.uid,
@@ -273,6 +292,7 @@ const toJson = (found: Found): string => {
     pendingRows: sum(pendingOf(found), "rows"),
     pendingBytes: sum(pendingOf(found), "bytes"),
     ledger: ledger === null ? null : { ...ledger, committed: Object.fromEntries(ledger.committed) },
+    outdated,
     verified,
     damage
   })
@@ -282,7 +302,7 @@ const run = Effect.fnUntraced(function*(options: InspectOptions) {
   const line = yield* StatusLine
   const found = yield* gather(options)
   yield* Console.log(options.json ? toJson(found) : toText(found, yield* Clock.currentTimeMillis))
-  const { damage, ledgerError } = found
+  const { damage, ledgerError, outdated, state } = found
   if (ledgerError !== null) line.print(printable(`error: the ledger could not be read: ${ledgerError.message}`))
   if (damage.length > 0) {
     line.print(
@@ -291,6 +311,8 @@ const run = Effect.fnUntraced(function*(options: InspectOptions) {
     return yield* new Exit({ code: exitCodes.state })
   }
   if (ledgerError !== null) return yield* new Exit({ code: verdict(ledgerError).code })
+  // As every verb that would change it says. A savepoint may be as old as it likes.
+  if (outdated !== null && state.savepoint === null) return yield* new Exit({ code: exitCodes.state })
 })
 
 /**
@@ -308,12 +330,13 @@ export const inspect = Command.make(
   Command.withDescription(
     `Show the state of a job: its checkpoints, where the input goes on, the segments of the log with their rows and bytes,
   and who holds the directory. With a contact point also the ledger: epoch, published checkpoint, what each subtask has
-  committed, and so which segments are in Cassandra. With --verify every segment is read and checked as a restart would
+  committed, and so which segments are in Cassandra; unless the job has gone on with another state than this one, which is
+  said, and then the ledger tells of none of them. With --verify every segment is read and checked as a restart would
   do, and all damage is told, with file, byte and checkpoint.
 
   Nothing is locked, claimed or changed, so it may be used while the job runs. Without a contact point nobody is asked.
 
-  Exit codes: 0; 7 something is damaged or lost; 3 the ledger could not be read (the rest is printed all the same).`
+  Exit codes: 0; 7 something is damaged or lost, or the job has gone on with another state; 3 the ledger could not be read (the rest is printed all the same).`
   ),
   Command.withExamples([
     {
