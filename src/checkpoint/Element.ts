@@ -28,7 +28,8 @@ export class Record<out A> {
 }
 
 /**
- * Where a record is, for a person. `unit` is what places count, where it is not simply records: in a file, lines.
+ * Where a record is, for a person. `unit` is what places count, where it is not simply records: in a file, lines. `via` is where
+ * it is read now, where that is not the input that it is of: the line of its dead letter.
  *
  * @category models
  * @since 0.1.0
@@ -37,16 +38,35 @@ export interface Located {
   readonly input: string
   readonly place: number
   readonly unit?: "line" | undefined
+  readonly via?: Omit<Located, "via"> | undefined
 }
 
 /**
- * A place for a message: `flights.ndjson, line 151`.
+ * A place for a message: `flights.ndjson, line 151`, or `letters.ndjson, line 3 (of flights.ndjson, line 151)`.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const placeText = ({ input, place, unit }: Located): string =>
-  unit === "line" ? `${input}, line ${place}` : `${input}, record at ${place}`
+export const placeText = ({ input, place, unit, via }: Located): string => {
+  const text = unit === "line" ? `${input}, line ${place}` : `${input}, record at ${place}`
+  return via === undefined ? text : `${placeText(via)} (of ${text})`
+}
+
+/**
+ * Where a bad record can fail: when it is read from the source, made a row of, or written.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const stages = ["read", "encode", "write"] as const
+
+/**
+ * One of the `stages`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Stage = (typeof stages)[number]
 
 /**
  * What a source could not read, word for word: a text, or bytes that are none. A line of CSV comes with what tells its

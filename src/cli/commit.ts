@@ -57,7 +57,7 @@ const decide = Effect.fnUntraced(function*<E, R>(
   yield* State.confirm(options, state)
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
   const backend = yield* State.openBackend(state, options)
-  return yield* ManualCommit.commit(checkpoint, (found) => before(state, found)).pipe(
+  return yield* ManualCommit.commit(checkpoint, (found) => before(state, found), options.takeOverFrom).pipe(
     Effect.provideService(StateBackend, backend),
     Effect.provideService(CheckpointCommitter, committer)
   )
@@ -129,7 +129,8 @@ const shared =
   runs is fenced by that: it can commit nothing more, and ends with exit code 6. So without --yes, it is only said what
   would be done. Only the oldest pending checkpoint can be decided on, since the ledger says "this one and all before".
 
-  Exit codes: 0 done; 3 it can't be done; 6 another process holds the directory; 7 the state is damaged; 64 without --yes.`
+  Exit codes: 0 done; 3 it can't be done; 6 another process holds the directory; 7 the state is damaged, or the job was
+  taken over by another one; 64 without --yes.`
 
 /**
  * The verb.

@@ -82,7 +82,7 @@ const openLetters = Effect.fnUntraced(function*(
   path: string,
   timestamps: "original" | "now",
   nullStrings: ReadonlyArray<string> | undefined,
-  settings: FileOptions
+  settings: DeadLetterSource.DeadLetterOptions
 ): Effect.fn.Return<Input, SourceError, FileSystem.FileSystem> {
   const { source, statementOf, timestampOf } = yield* DeadLetterSource.make(path, settings)
   const names = yield* firstNames(source)
@@ -142,7 +142,10 @@ export const open = Effect.fnUntraced(function*(
   reading: FileOptions = {}
 ): Effect.fn.Return<Input, CliError.CliError | FieldsRefused | SourceError, FileSystem.FileSystem> {
   if (options.replay !== undefined) {
-    return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, reading)
+    return yield* openLetters(options.files[0]!, options.replay, options.nullStrings, {
+      ...reading,
+      stage: options.stage
+    })
   }
   const settings = { ...reading, skip: options.skipRecords, limit: options.maxRecords, encoding: options.encoding }
   const files = yield* Files.expand(options.files)

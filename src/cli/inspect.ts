@@ -30,7 +30,7 @@ const otherFiles = ({ segments, state }: Found) => {
 }
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
-  const { ledger, ledgerError, state, statements } = found
+  const { ledger, ledgerError, outdated, state, statements } = found
   const newest = StateDirectory.newest(state)
   const pending = pendingOf(found)
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
@@ -56,7 +56,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
           pending.length === 1 ? "" : "s"
         }, the oldest ` +
         `logged ${formatTime((now - oldest / 1000) / 1000)} ago` +
-        (ledger === null ? ", unless the ledger has them" : "")
+        (ledger === null ? ", unless the ledger has them" : outdated === null ? "" : ", when it was left behind")
     ],
     ...statements.map((query) => ["statement", query] as const),
     [
@@ -66,7 +66,8 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
         : ledgerError !== null
         ? "could not be read"
         : "not asked (--contact-points)"
-    ]
+    ],
+    ...(outdated === null ? [] : [["OUTDATED", outdated] as const])
   ]
 }
 
@@ -77,7 +78,7 @@ const segmentState = ({ isCommitted, isThere, isWhole }: Segment): string =>
   ].filter((word) => word !== "").join(", ")
 
 const toText = (found: Found, now: number): string => {
-  const { damage, ledger, segments, state, verified } = found
+  const { damage, ledger, outdated, segments, state, verified } = found
   const sections = [
     summaryLines(found, now).map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`).join("\n")
   ]
@@ -124,7 +125,7 @@ const toText = (found: Found, now: number): string => {
   }
   if (ledger !== null && ledger.committed.size > 0) {
     sections.push(table(
-      ["LEDGER: SUBTASK", "COMMITTED UP TO"],
+      ["LEDGER: SUBTASK", outdated === null ? "COMMITTED UP TO" : "COMMITTED UP TO, OF ANOTHER STATE"],
       [...ledger.committed].toSorted(([a], [b]) => a - b).map(([subtask, id]) => [String(subtask), String(id)])
     ))
   }
@@ -142,7 +143,7 @@ const toText = (found: Found, now: number): string => {
 }
 
 const toJson = (found: Found): string => {
-  const { damage, ledger, segments, state, statements, verified } = found
+  const { damage, ledger, outdated, segments, state, statements, verified } = found
   return JSON.stringify({
     jobId: state.jobId,
     uid: state.uid,
@@ -162,6 +163,7 @@ const toJson = (found: Found): string => {
     pendingRows: sum(pendingOf(found), "rows"),
     pendingBytes: sum(pendingOf(found), "bytes"),
     ledger: ledger === null ? null : { ...ledger, committed: Object.fromEntries(ledger.committed) },
+    outdated,
     verified,
     damage
   })
@@ -169,11 +171,14 @@ const toJson = (found: Found): string => {
 
 const run = Effect.fnUntraced(function*(options: InspectOptions) {
   const line = yield* StatusLine
-  const state = yield* State.find(options)
-  const ask = (yield* State.hasContactPoint(options)) ? State.askLedger(state, options) : null
-  const found = yield* gather(state, ask, options.verify)
+  const isAsked = yield* State.hasContactPoint(options)
+  const found = yield* gather(
+    State.find(options),
+    isAsked ? (state) => State.askLedger(state, options) : null,
+    options.verify
+  )
   yield* Console.log(options.json ? toJson(found) : toText(found, yield* Clock.currentTimeMillis))
-  const { damage, ledgerError } = found
+  const { damage, ledgerError, outdated, state } = found
   if (ledgerError !== null) line.print(printable(`error: the ledger could not be read: ${ledgerError.message}`))
   if (damage.length > 0) {
     line.print(
@@ -182,6 +187,8 @@ const run = Effect.fnUntraced(function*(options: InspectOptions) {
     return yield* new Exit({ code: exitCodes.state })
   }
   if (ledgerError !== null) return yield* new Exit({ code: verdict(ledgerError).code })
+  // As every verb that would change it says. A savepoint may be as old as it likes.
+  if (outdated !== null && state.savepoint === null) return yield* new Exit({ code: exitCodes.state })
 })
 
 /**
@@ -199,12 +206,13 @@ export const inspect = Command.make(
   Command.withDescription(
     `Show the state of a job: its checkpoints, where the input goes on, the segments of the log with their rows and bytes,
   and who holds the directory. With a contact point also the ledger: epoch, published checkpoint, what each subtask has
-  committed, and so which segments are in Cassandra. With --verify every segment is read and checked as a restart would
+  committed, and so which segments are in Cassandra; unless the job has gone on with another state than this one, which is
+  said, and then the ledger tells of none of them. With --verify every segment is read and checked as a restart would
   do, and all damage is told, with file, byte and checkpoint.
 
   Nothing is locked, claimed or changed, so it may be used while the job runs. Without a contact point nobody is asked.
 
-  Exit codes: 0; 7 something is damaged or lost; 3 the ledger could not be read (the rest is printed all the same).`
+  Exit codes: 0; 7 something is damaged or lost, or the job has gone on with another state; 3 the ledger could not be read (the rest is printed all the same).`
   ),
   Command.withExamples([
     {

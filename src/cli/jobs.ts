@@ -56,7 +56,7 @@ const lookAt = Effect.fnUntraced(function*(directory: string) {
   if (Result.isFailure(looked)) return unreadable(directory, looked.failure.message)
   const state = looked.success
   if (state === null) return null
-  const found = yield* gather<never, never>(state, null)
+  const found = yield* gather<never, never, never, never>(Effect.succeed(state), null)
   const failures = state.savepoint === null ? yield* FailureLog.read(directory) : []
   const pending = stillPending(pendingOf(found))
   const newest = StateDirectory.newest(state)

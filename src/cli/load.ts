@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import { stages } from "../checkpoint/Element.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { JobHandle, JobSummary } from "../job/Job.ts"
 import * as Job from "../job/Job.ts"
@@ -201,6 +202,7 @@ const toJson = (summary: JobSummary, savepoint: Savepoint.Savepoint | null): str
     checkpoints,
     committed,
     deadLetters,
+    deadLettersByStage,
     epoch,
     jobId,
     outcome,
@@ -222,6 +224,7 @@ const toJson = (summary: JobSummary, savepoint: Savepoint.Savepoint | null): str
     epoch,
     outcome,
     uid,
+    deadLettersByStage,
     ...(savepoint === null ? {} : { savepoint: savepoint.describe })
   })
 }
@@ -240,13 +243,20 @@ const toText = (summary: JobSummary, input: string): string => {
     ` in ${seconds.toFixed(1)} s (${Progress.formatRate(seconds > 0 ? committed / seconds : 0)})`
 }
 
-const setAsideText = ({ deadLetters }: JobSummary, where: string, isReplay: boolean): string => {
+const setAsideText = (
+  { deadLetters, deadLettersByStage }: JobSummary,
+  where: string,
+  isReplay: boolean
+): string => {
   const count = Progress.formatCount(deadLetters)
+  const byStage = stages.filter((stage) => deadLettersByStage[stage] > 0)
+    .map((stage) => `${stage} ${Progress.formatCount(deadLettersByStage[stage])}`)
   return (isReplay
     ? `${count} ${deadLetters === 1 ? "letter is" : "letters are"} still bad: see ${where}.`
     : `${count} bad ${
       deadLetters === 1 ? "record was" : "records were"
     } set aside, each with its error, in ${where}.`) +
+    (byStage.length === 0 ? "" : ` By stage: ${byStage.join(", ")}.`) +
     ` Correct them there, or the table, and load them with effect-cassandra replay-dead-letters ${where}`
 }
 

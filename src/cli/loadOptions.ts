@@ -6,6 +6,7 @@
 import * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
 import * as CassandraConfig from "../cassandra/CassandraConfig.ts"
+import type { Stage } from "../checkpoint/Element.ts"
 import * as Flag from "./flag.ts"
 import * as Kinds from "./optionKinds.ts"
 
@@ -398,11 +399,13 @@ export const groups: ReadonlyArray<readonly [about: string, first: string]> = [
 export type LoadOptions = Command.Command.Config.Infer<typeof load> & Replaying
 
 /**
- * Set where the file holds dead letters: which write timestamps their rows have.
+ * Set where the file holds dead letters: which write timestamps their rows have, and which of them are read (all, without a
+ * stage).
  *
  * @category models
  * @since 0.1.0
  */
 export interface Replaying {
   readonly replay?: "original" | "now" | undefined
+  readonly stage?: Stage | undefined
 }

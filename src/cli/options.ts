@@ -5,6 +5,7 @@
  */
 import * as Argument from "effect/cli/Argument"
 import type * as Command from "effect/cli/Command"
+import { stages } from "../checkpoint/Element.ts"
 import * as Flag from "./flag.ts"
 import type { Replaying } from "./loadOptions.ts"
 import { load, tls } from "./loadOptions.ts"
@@ -155,6 +156,11 @@ export const replay = {
     "original",
     "Which write timestamps the rows have: those that they would have had, so that nothing that was written since is " +
       "overwritten; or new ones, which win over it"
+  ),
+  stage: Flag.optional(
+    "stage",
+    Flag.literal("read|encode|write", stages),
+    "Only letters whose record failed there; the same for all runs of the job (default: all)"
   )
 } satisfies Command.Command.Config
 

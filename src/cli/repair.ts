@@ -7,7 +7,9 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
+import type { Position } from "../checkpoint/Position.ts"
 import * as ManualRepair from "../sink/ManualRepair.ts"
+import * as FilesSource from "../source/FilesSource.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type * as StateDirectory from "../state/StateDirectory.ts"
 import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
@@ -22,13 +24,21 @@ import type { RepairOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
 import { StatusLine } from "./StatusLine.ts"
 
-const describeCut = ({ after, handle, lostRows, offset, upTo }: Cut): string =>
+/** A record of the input; `before` is one that was named before it. */
+const recordAt = (position: Position | null, place: number, before: number | null): string => {
+  const at = FilesSource.locateIn(position, place)
+  if (at === null) return `the record at ${place}`
+  const known = before === null ? null : FilesSource.locateIn(position, before)
+  return `the record at line ${at.place}` + (known?.input === at.input ? "" : ` of ${at.input}`)
+}
+
+const describeCut = ({ after, handle, lostRows, offset, upTo }: Cut, position: Position | null): string =>
   `${handle.name} of checkpoint ${handle.checkpointId} is cut at byte ${offset}: ` +
   `${formatCount(handle.rows - lostRows)} of its rows stay in the log, ` + (lostRows === 0
     ? "none is lost."
     : `${formatCount(lostRows)} ARE LOST. They lie ` +
-      (after === null ? `from the first record of the checkpoint` : `behind the record at ${after}`) +
-      (upTo === null ? `, up to the last record of the checkpoint.` : `, up to the record at ${upTo}.`))
+      (after === null ? `from the first record of the checkpoint` : `behind ${recordAt(position, after, null)}`) +
+      (upTo === null ? `, up to the last record of the checkpoint.` : `, up to ${recordAt(position, upTo, after)}.`))
 
 const describe = (
   plan: Feasible,
@@ -40,7 +50,7 @@ const describe = (
   const moved = aside.map((name) => `${name} is moved to ${state.directory}/${name}.broken.`)
   if (plan.kind === "cut") {
     return [
-      ...plan.cuts.map(describeCut),
+      ...plan.cuts.map((cut) => describeCut(cut, plan.manifest.position)),
       "To have the lost rows, load the input from the first of these records to its end under another --job, once this " +
       "job is done: rows of the same keys that come later in the input must win again.",
       ...moved
@@ -86,7 +96,7 @@ const repairIt = Effect.fnUntraced(function*(options: RepairOptions) {
   const backend = yield* State.openBackend(state, options)
   const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: options.checkpointKeyspace })
   const claimed = yield* Effect.provideService(
-    ManualRepair.claim(State.changeable(options)),
+    ManualRepair.claim(State.changeable(options), options.takeOverFrom),
     CheckpointCommitter,
     committer
   )
@@ -123,7 +133,8 @@ export const repair = Command.make(
   What is damaged is kept as NAME.broken in the state directory. Without --yes it is only said what would be done. The
   directory is locked and the job's epoch claimed, so a process of it that still runs is fenced.
 
-  Exit codes: 0 done, or nothing to do; 7 it can't be repaired; 6 another process holds the directory; 64 without --yes.`
+  Exit codes: 0 done, or nothing to do; 7 it can't be repaired, or the job was taken over by another one; 6 another process
+  holds the directory; 64 without --yes.`
   ),
   Command.withExamples([
     {

@@ -9,7 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import * as CassandraSession from "../cassandra/CassandraSession.ts"
+import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import * as CurrentState from "../sink/CurrentState.ts"
+import * as Recovery from "../sink/Recovery.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateUnusable } from "../state/WalError.ts"
@@ -109,6 +111,13 @@ export const readLedger = (
   { checkpointKeyspace }: LedgerOptions
 ) => CassandraCommitter.readLedger(session, { jobId, uid, keyspace: checkpointKeyspace })
 
+/** The committer of a job that has a ledger. Nothing is made, and nothing claimed. */
+const committerOf = (
+  session: CassandraSession.Session,
+  { jobId, uid }: StateDirectory.StateDirectory,
+  { checkpointKeyspace: keyspace }: LedgerOptions
+) => CassandraCommitter.make(session, { jobId, uid, keyspace, create: false })
+
 /**
  * `readLedger`, by a session of its own.
  *
@@ -120,15 +129,34 @@ export const askLedger = (state: StateDirectory.StateDirectory, options: LedgerO
 
 /**
  * The state directory of a job that is to be changed, and its ledger. One that the job has not gone on with is refused as a
- * load refuses it: nothing that the ledger says is about its rows.
+ * load refuses it: nothing that the ledger says is about its rows. So is a job that another one has taken over.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const current = (session: CassandraSession.Session, options: JobOptions & LedgerOptions) => {
+export const current = Effect.fnUntraced(function*(
+  session: CassandraSession.Session,
+  options: JobOptions & LedgerOptions & Pick<ChangeOptions, "takeOverFrom">
+) {
   const look = changeable(options)
-  return CurrentState.find(Effect.flatMap(look, (state) => readLedger(session, state, options)), look)
-}
+  const found = yield* CurrentState.find(
+    Effect.flatMap(look, (state) => readLedger(session, state, options)),
+    look
+  )
+  const { ledger, state } = found
+  if (ledger.takenOverBy !== null) {
+    yield* Effect.scoped(Effect.flatMap(
+      committerOf(session, state, options),
+      (committer) =>
+        Effect.provideService(
+          Recovery.mustBeOwner({ jobId: state.jobId, uid: state.uid }, options.takeOverFrom),
+          CheckpointCommitter,
+          committer
+        )
+    ))
+  }
+  return found
+})
 
 /**
  * @category formatting
@@ -157,7 +185,7 @@ export const describeLedger = (ledger: CassandraCommitter.Ledger): string =>
  * @since 0.1.0
  */
 export const confirm = Effect.fnUntraced(function*(
-  { takeOver, yes }: ChangeOptions,
+  { takeOver, takeOverFrom, yes }: ChangeOptions,
   state: StateDirectory.StateDirectory
 ) {
   const line = yield* StatusLine
@@ -167,6 +195,9 @@ export const confirm = Effect.fnUntraced(function*(
     : `The directory is held by ${describeOwner(state)}: ` +
       (owner.isAlive === true && !takeOver ? "stop it, or add --take-over. It" : "it")
   line.print(printable(`${running} is fenced: it can commit nothing more, and ends with exit code 6.`))
+  if (takeOverFrom !== undefined) {
+    line.print(printable(`So is job ${takeOverFrom}, if it has taken this one over: it must never go on again.`))
+  }
   if (yes) return
   line.print("Nothing was done. Add --yes to do it.")
   return yield* new Exit({ code: exitCodes.usage })

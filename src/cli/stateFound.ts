@@ -6,11 +6,12 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Ledger } from "../cassandra/CassandraCommitter.ts"
+import * as CurrentState from "../sink/CurrentState.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import type { LoadError } from "./exitCode.ts"
 
 /**
- * A segment that a checkpoint waits for; `isCommitted` is null where the ledger was not asked.
+ * A segment that a checkpoint waits for; `isCommitted` is null where no ledger tells of it.
  *
  * @category models
  * @since 0.1.0
@@ -42,6 +43,8 @@ export interface Found {
   readonly statements: ReadonlyArray<string>
   readonly ledger: Ledger | null
   readonly ledgerError: LoadError | null
+  /** Why the ledger does not tell of these segments; null if it does, or was not asked. */
+  readonly outdated: string | null
   readonly damage: ReadonlyArray<StateDirectory.Damage>
   readonly verified: boolean
 }
@@ -59,17 +62,27 @@ const statementsOf = Effect.fnUntraced(function*(
   return []
 })
 
+/** That somebody has published since a savepoint was taken says nothing against it. */
+const outdatedText = (state: StateDirectory.StateDirectory, ledger: Ledger, detail: string): string =>
+  state.savepoint === null
+    ? `${detail} What of this state's rows is in the table, nobody knows.`
+    : `Since this savepoint was taken, epoch ${ledger.publishedEpoch} of job '${state.jobId}' (uid '${state.uid}') has gone ` +
+      `on (${ledger.describe}), maybe with another state. So the ledger does not tell which of its rows are in the table; ` +
+      `restored, it sends all of them with the timestamps that they have.`
+
 /**
- * Looks at all of it, and asks the ledger last; with `verify` each segment is read. Nothing is locked or changed.
+ * Looks at all of it, and asks the ledger last; with `verify` each segment is read. Nothing is locked or changed. `look` finds
+ * the state, each time that it is run.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const gather = Effect.fnUntraced(function*<R, E extends LoadError>(
-  state: StateDirectory.StateDirectory,
-  ask: Effect.Effect<Ledger, E, R> | null,
+export const gather = Effect.fnUntraced(function*<E2, R2, R, E extends LoadError>(
+  look: Effect.Effect<StateDirectory.StateDirectory, E2, R2>,
+  ask: ((state: StateDirectory.StateDirectory) => Effect.Effect<Ledger, E, R>) | null,
   verify = false
 ) {
+  const state = yield* look
   const damage: Array<StateDirectory.Damage> = []
   for (const { checkpointId, manifest, path } of state.checkpoints) {
     if (Result.isSuccess(manifest)) continue
@@ -87,11 +100,18 @@ export const gather = Effect.fnUntraced(function*<R, E extends LoadError>(
   }
   const statements = yield* statementsOf(state, handles)
   // Asked last: a segment is removed when the ledger has it, so one that is gone by now is known there.
-  const asked = ask === null ? null : yield* Effect.result(ask)
+  const asked = ask === null ? null : yield* Effect.result(ask(state))
   const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
+  // What was published meanwhile may be of a start that came between the two looks, and has its manifest here.
+  const why = ledger === null || CurrentState.outdated(state, ledger) === null
+    ? null
+    : CurrentState.outdated(yield* look, ledger)
+  const outdated = ledger === null || why === null ? null : outdatedText(state, ledger, why.detail)
   const segments = handles.map((handle): Segment => {
     const { bytes, checkpointId, firstTimestamp, lastTimestamp, name, rows, subtask } = handle
-    const isCommitted = ledger === null ? null : checkpointId <= (ledger.committed.get(subtask) ?? 0)
+    const isCommitted = ledger === null || outdated !== null
+      ? null
+      : checkpointId <= (ledger.committed.get(subtask) ?? 0)
     const size = state.files.get(name)
     const path = `${state.directory}/segments/${name}`
     const told = damage.some((one) => one.path === path)
@@ -115,7 +135,7 @@ export const gather = Effect.fnUntraced(function*<R, E extends LoadError>(
     }
   })
   const ledgerError = asked !== null && Result.isFailure(asked) ? asked.failure : null
-  const found: Found = { state, segments, statements, ledger, ledgerError, damage, verified: verify }
+  const found: Found = { state, segments, statements, ledger, ledgerError, outdated, damage, verified: verify }
   return found
 })
 

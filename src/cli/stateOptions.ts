@@ -134,6 +134,11 @@ export type ExportOptions = Command.Command.Config.Infer<typeof exportRows>
 /** What a verb needs that changes something. */
 const change = {
   takeOver: Flag.toggle("take-over", "Take the state directory from a process that still holds it"),
+  takeOverFrom: Flag.optional(
+    "take-over-from",
+    Kinds.jobIds,
+    "Job that has gone on from a savepoint of this one, and shall never go on again"
+  ),
   yes: Flag.toggle("yes", "Do it; without this, only say what would be done"),
   logFile: Options.load.logFile
 } satisfies Command.Command.Config

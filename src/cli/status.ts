@@ -8,10 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { Session } from "../cassandra/CassandraSession.ts"
-import * as CurrentState from "../sink/CurrentState.ts"
 import * as DeadLetterFile from "../sink/DeadLetterFile.ts"
 import type { KeptFailure } from "../state/FailureLog.ts"
 import * as FailureLog from "../state/FailureLog.ts"
@@ -122,29 +120,28 @@ const troublesOf = (
 /** Of the file that there is, all letters of the job. */
 const countLetters = Effect.fnUntraced(function*(path: string, { jobId, uid }: StateDirectory.StateDirectory) {
   const letters = yield* DeadLetterFile.make({ path })
-  const { size } = yield* letters.ids(jobId, uid)
+  const { size } = yield* letters.known(jobId, uid)
   return size === 0 ? null : { path, count: size }
 })
 
 /** One look. `session` is asked for only where the ledger is to be read, and kept for the next look. */
 const lookAt = Effect.fnUntraced(
   function*<E extends LoadError, R>(options: StatusOptions, session: Effect.Effect<Session, E, R> | null) {
-    const state = yield* State.find(options)
     const found = yield* gather(
-      state,
-      session === null ? null : Effect.flatMap(session, (opened) => State.readLedger(opened, state, options))
+      State.find(options),
+      session === null
+        ? null
+        : (state) => Effect.flatMap(session, (opened) => State.readLedger(opened, state, options))
     )
+    const { state } = found
     const failures = state.savepoint === null ? yield* FailureLog.read(state.directory) : []
     const pending = stillPending(pendingOf(found))
     const standing = standingOf(state, pending, failures)
     const deadLetters = state.savepoint === null
       ? yield* countLetters(options.deadLetters ?? `${state.directory}.dead-letters.ndjson`, state)
       : null
-    // Looked at again, behind the ledger: a job that is at work may have published meanwhile.
-    const current = found.ledger === null || state.savepoint !== null
-      ? null
-      : yield* Effect.result(CurrentState.find(Effect.succeed(found.ledger), State.find(options)))
-    const outdated = current !== null && Result.isFailure(current) ? current.failure.message : null
+    // A savepoint may be as old as it likes.
+    const outdated = state.savepoint === null ? found.outdated : null
     const at = yield* Clock.currentTimeMillis
     const troubles = troublesOf({ failures, found, standing }, outdated, options, at)
     return { at, found, standing, pending, failures, deadLetters, troubles } satisfies Status

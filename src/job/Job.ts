@@ -35,7 +35,8 @@ import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
 import type { Position } from "../checkpoint/Position.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
-import { DeadLetters } from "../sink/DeadLetters.ts"
+import type { StageCounts } from "../sink/DeadLetters.ts"
+import { countStages, DeadLetters } from "../sink/DeadLetters.ts"
 import { deal } from "../sink/Dealer.ts"
 import * as Recovery from "../sink/Recovery.ts"
 import * as RestoreSavepoint from "../sink/RestoreSavepoint.ts"
@@ -112,6 +113,8 @@ export interface JobSummary {
   readonly replayedCheckpoints: number
   /** Records of the job that are in the dead letters, those of earlier runs included. */
   readonly deadLetters: number
+  /** The same by the stage where they failed; one that was kept without a stage is in none of them. */
+  readonly deadLettersByStage: StageCounts
   readonly seconds: number
   readonly restarts: number
   readonly epoch: number
@@ -232,6 +235,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   let logged = () => 0
   let loggedBefore = 0
   let deadLetters = () => 0
+  let deadLettersByStage = (): StageCounts => countStages([])
   let deadLettersBefore: number | null = null
   /** Records of the runs before this one. */
   let recordsBefore: number | null = null
@@ -280,6 +284,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       checkpoints: counts.checkpoints,
       replayedCheckpoints: counts.replayed.size,
       deadLetters: deadLetters(),
+      deadLettersByStage: deadLettersByStage(),
       seconds: (now - startedAt) / 1000,
       restarts: Math.max(0, counts.runs - 1),
       epoch: ofEpoch
@@ -336,6 +341,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     yield* enter("running")
     logged = () => sink.counters.logged
     deadLetters = () => sink.setAside?.total() ?? 0
+    deadLettersByStage = () => sink.setAside?.byStage() ?? countStages([])
     deadLettersBefore ??= deadLetters()
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
@@ -411,8 +417,9 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       yield* Recovery.mustBeCurrent
       const letters = yield* Effect.serviceOption(DeadLetters)
       if (Option.isSome(letters)) {
-        const { size } = yield* letters.value.ids(backend.jobId, backend.uid)
-        deadLetters = () => size
+        const known = yield* letters.value.known(backend.jobId, backend.uid)
+        deadLetters = () => known.size
+        deadLettersByStage = () => countStages(known.values())
       }
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
       yield* backend.sweep([], last!.epoch)

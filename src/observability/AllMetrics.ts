@@ -45,7 +45,7 @@ const registered: ReadonlyArray<AnyMetric> = [
   SinkMetrics.bytesSent,
   SinkMetrics.batchRows,
   SinkMetrics.replays,
-  SinkMetrics.deadLetters,
+  ...Object.values(SinkMetrics.deadLetters),
   SinkMetrics.deadLettersFailed,
   ...JobMetrics.jobStates.map(JobMetrics.jobState),
   JobMetrics.jobRestarts,

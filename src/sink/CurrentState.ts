@@ -1,5 +1,5 @@
 /**
- * A state that a person is about to change by hand, and that has to be the one that its job has gone on with.
+ * Whether a state is the one that its job has gone on with: one that a person is about to change by hand has to be.
  *
  * @since 0.1.0
  */
@@ -16,6 +16,18 @@ const newestOf = ({ checkpoints, jobId, uid }: StateDirectory): Recovery.NewestC
   const { checkpointId, epoch, manifest } = newest
   return { jobId, uid, epoch, checkpointId, records: Result.isSuccess(manifest) ? manifest.success.records : null }
 }
+
+/**
+ * Why nothing that `ledger` says is about the rows of `state`: its job has gone on with another one (`StateUnusable`,
+ * `outdated`). Null if it has not, which is only certain of a ledger that was read before the state was looked at.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const outdated = (
+  state: StateDirectory,
+  ledger: { readonly describe: string; readonly publishedEpoch: number }
+): StateUnusable | null => Recovery.outdated(state.directory, newestOf(state), ledger)
 
 /**
  * What `ledger` reads, and the state that `look` finds behind that. Fails with `StateUnusable` (`outdated`) if the job has
@@ -37,6 +49,7 @@ export const find = Effect.fnUntraced(function*<
   // In this order: what the ledger knows as published has its manifest by now.
   const known = yield* ledger
   const state = yield* look
-  yield* Recovery.mustBeNewest(state.directory, newestOf(state), known)
+  const why = outdated(state, known)
+  if (why !== null) return yield* why
   return { ledger: known, state }
 })

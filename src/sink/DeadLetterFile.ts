@@ -3,7 +3,7 @@
  *
  *     {"id":"flights/sink/0/3/1764098400000017@18","stage":"encode",
  *      "error":{"tag":"RecordRefused","message":"...","column":"delay"},
- *      "position":{"input":"flights.ndjson","place":18},"record":{"id":17,"delay":"late"},
+ *      "position":{"input":"flights.ndjson","place":18,"unit":"line"},"record":{"id":17,"delay":"late"},
  *      "statement":"INSERT INTO ...","attempts":0,"timestamp":1764098400000017,"at":"2025-11-25T19:20:00.000Z",
  *      "job":"flights","uid":"sink","checkpoint":3,"subtask":0}
  *
@@ -20,11 +20,12 @@ import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Path from "node:path"
+import type { Stage } from "../checkpoint/Element.ts"
 import { letterBytesMax } from "../source/DeadLetterSource.ts"
 import * as NdjsonSource from "../source/NdjsonSource.ts"
 import { ioError, makeDirectory, syncDirectory } from "../state/internal/files.ts"
 import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
-import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine } from "./DeadLetters.ts"
+import { DeadLetterError, DeadLetters, maxErrorsDefault, toLine, toStage } from "./DeadLetters.ts"
 
 const lineFeed = 0x0a
 
@@ -64,8 +65,8 @@ export const make = Effect.fnUntraced(function*(
       isRetryable: error.isRetryable
     })
 
-  const ids = Effect.fnUntraced(function*(jobId: string, uid: string) {
-    const found = new Set<string>()
+  const known = Effect.fnUntraced(function*(jobId: string, uid: string) {
+    const found = new Map<string, Stage | null>()
     const source = yield* NdjsonSource.make(path, { malformed: "reject", maxRecordBytes: letterBytesMax }).pipe(
       Effect.catchIf(({ reason }) => reason._tag === "InputNotFound", () => Effect.succeed(null))
     )
@@ -73,7 +74,9 @@ export const make = Effect.fnUntraced(function*(
     yield* Stream.runForEach(source.read(null), ({ records }) =>
       Effect.sync(() => {
         for (const { value } of records) {
-          if (typeof value["id"] === "string" && value["job"] === jobId && value["uid"] === uid) found.add(value["id"])
+          if (typeof value["id"] === "string" && value["job"] === jobId && value["uid"] === uid) {
+            found.set(value["id"], toStage(value["stage"]))
+          }
         }
       }))
     return found
@@ -107,8 +110,8 @@ export const make = Effect.fnUntraced(function*(
   return DeadLetters.of({
     describe: path,
     maxErrors: options.maxErrors ?? maxErrorsDefault,
-    ids: (jobId, uid) =>
-      Semaphore.withPermits(alone, 1)(ids(jobId, uid)).pipe(
+    known: (jobId, uid) =>
+      Semaphore.withPermits(alone, 1)(known(jobId, uid)).pipe(
         Effect.provideService(FileSystem.FileSystem, fs),
         Effect.mapError(failed("read"))
       ),

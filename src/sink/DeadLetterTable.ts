@@ -20,9 +20,10 @@ import type { Session } from "../cassandra/CassandraSession.ts"
 import { CassandraSession } from "../cassandra/CassandraSession.ts"
 import { createOwnTable } from "../cassandra/internal/ownTable.ts"
 import { untilHeardOf } from "../cassandra/SchemaLag.ts"
+import type { Stage } from "../checkpoint/Element.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { DeadLetter, MaxErrors } from "./DeadLetters.ts"
-import { DeadLetterError, DeadLetters, maxErrorsDefault } from "./DeadLetters.ts"
+import { DeadLetterError, DeadLetters, maxErrorsDefault, toStage } from "./DeadLetters.ts"
 
 /**
  * Where the table of the dead letters is, how it is made and written, and how many there may be.
@@ -126,14 +127,17 @@ export const make = Effect.fnUntraced(function*(
 
   const insert = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ` +
     "USING TIMESTAMP ?"
-  const select = `SELECT id FROM ${table} WHERE job_id = ? AND uid = ?`
+  const select = `SELECT id, stage FROM ${table} WHERE job_id = ? AND uid = ?`
 
   return DeadLetters.of({
     describe,
     maxErrors: options.maxErrors ?? maxErrorsDefault,
-    ids: (jobId, uid) =>
+    known: (jobId, uid) =>
       session.stream(select, [jobId, uid]).pipe(
-        Stream.runFold(() => new Set<string>(), (ids, row) => ids.add(String(row["id"]))),
+        Stream.runFold(
+          () => new Map<string, Stage | null>(),
+          (known, row) => known.set(String(row["id"]), toStage(row["stage"]))
+        ),
         untilHeardOf,
         Effect.retry(Retry.standard),
         Effect.mapError(failed("read"))

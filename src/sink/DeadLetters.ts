@@ -16,7 +16,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import type { RawRecord } from "../checkpoint/Element.ts"
+import type { RawRecord, Stage } from "../checkpoint/Element.ts"
+import { stages } from "../checkpoint/Element.ts"
 
 /**
  * A record that can't be written, and why.
@@ -31,11 +32,11 @@ export interface DeadLetter {
   readonly uid: string
   readonly checkpointId: number
   readonly subtask: number
-  /** Read from the source, made a row of, or written: where it failed. */
-  readonly stage: "read" | "encode" | "write"
+  /** Where it failed. */
+  readonly stage: Stage
   readonly error: { readonly tag: string; readonly message: string; readonly column: string | null }
-  /** Where the record is in its input; in a file, the line. */
-  readonly position: { readonly input: string; readonly place: number }
+  /** Where the record is in its input; in a file, the line, and then `unit` says so. */
+  readonly position: { readonly input: string; readonly place: number; readonly unit?: "line" | undefined }
   readonly statement: string
   /** Requests that had it in them. */
   readonly attempts: number
@@ -74,6 +75,42 @@ export const toLine = (letter: DeadLetter): string => {
   // The record is text already: its integers would not survive being parsed.
   const head = record === null ? text.slice(0, -1) : `${text.slice(0, -"0}".length)}${record}`
   return `${head},${rest.slice(1)}`
+}
+
+/**
+ * The letters of a job's sink that are there, by id, each with the stage where its record failed; null where none is told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type KnownLetters = ReadonlyMap<string, Stage | null>
+
+/**
+ * What is told as the stage of a letter; null for what is none.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const toStage = (value: unknown): Stage | null => stages.find((stage) => stage === value) ?? null
+
+/**
+ * How many letters there are of each stage.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StageCounts = { readonly [S in Stage]: number }
+
+/**
+ * Those of no known stage are counted in none.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const countStages = (of: Iterable<Stage | null>): { -readonly [S in Stage]: number } => {
+  const counts = { read: 0, encode: 0, write: 0 }
+  for (const stage of of) if (stage !== null) counts[stage]++
+  return counts
 }
 
 /**
@@ -161,8 +198,8 @@ export class DeadLetters extends Context.Service<DeadLetters, {
   /** The place, for messages. */
   readonly describe: string
   readonly maxErrors: MaxErrors
-  /** Of all letters of a job's sink that are there, whichever run wrote them. */
-  readonly ids: (jobId: string, uid: string) => Effect.Effect<ReadonlySet<string>, DeadLetterError>
+  /** All letters of a job's sink that are there, whichever run wrote them. */
+  readonly known: (jobId: string, uid: string) => Effect.Effect<KnownLetters, DeadLetterError>
   /** They are on stable storage when this returns. One that is there already may come again. */
   readonly write: (letters: ReadonlyArray<DeadLetter>) => Effect.Effect<void, DeadLetterError>
 }>()("effect-cassandra/DeadLetters") {}
@@ -183,9 +220,12 @@ export const layerMemory = (options: {
     return DeadLetters.of({
       describe: "memory",
       maxErrors: options.maxErrors ?? maxErrorsDefault,
-      ids: (jobId, uid) =>
+      known: (jobId, uid) =>
         Effect.sync(() =>
-          new Set([...letters.values()].filter((one) => one.jobId === jobId && one.uid === uid).map(({ id }) => id))
+          new Map(
+            [...letters.values()].filter((one) => one.jobId === jobId && one.uid === uid)
+              .map(({ id, stage }) => [id, stage])
+          )
         ),
       write: (written) =>
         Effect.sync(() => {

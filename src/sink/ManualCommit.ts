@@ -59,14 +59,16 @@ export const oldestPending = (
 
 /**
  * Records that everything of a checkpoint is done with. `before` is run when the claim stands and the segments are
- * known, and before anything is recorded.
+ * known, and before anything is recorded. Another job that has gone on from a savepoint of this one is refused with
+ * `TakenOver`, unless it is `takeOverFrom`: that one is fenced, as by a start.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const commit = Effect.fnUntraced(function*<E, R>(
   checkpointId: number,
-  before: (segments: ReadonlyArray<SegmentHandle>) => Effect.Effect<void, E, R>
+  before: (segments: ReadonlyArray<SegmentHandle>) => Effect.Effect<void, E, R>,
+  takeOverFrom?: string | undefined
 ): Effect.fn.Return<
   { readonly epoch: number; readonly left: number },
   E | CommitterError | Fenced | NotOldest | TakenOver | WalError,
@@ -74,7 +76,8 @@ export const commit = Effect.fnUntraced(function*<E, R>(
 > {
   const committer = yield* CheckpointCommitter
   const backend = yield* StateBackend
-  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(null)
+  const held = takeOverFrom === undefined ? null : yield* Recovery.takeBack(takeOverFrom)
+  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(held)
   const segments = yield* oldestPending(manifest, ledger, checkpointId)
   yield* before(segments)
   const adopted: Manifest = {

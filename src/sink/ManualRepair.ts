@@ -9,7 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type { Claim, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
 import { ioError, syncDirectory } from "../state/internal/files.ts"
@@ -40,17 +40,19 @@ export interface Claimed {
  * `look` looks at the state, each time that it is run.
  *
  * Fails with `StateUnusable` if the job has gone on with another state: repaired, this one would be taken for the newest,
- * with the ledger's marks about the rows of the other. That is asked before anything is claimed, so as not to disturb whoever
- * works with the newer one.
+ * with the ledger's marks about the rows of the other. Fails with `TakenOver` if another job than `takeOverFrom` has gone on
+ * from a savepoint of this one; `takeOverFrom` itself is fenced, as by a start. Both are asked before anything is claimed, so
+ * as not to disturb whoever works with the newer state.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const claim = Effect.fnUntraced(function*<E, R>(
-  look: Effect.Effect<StateDirectory, E, R>
+  look: Effect.Effect<StateDirectory, E, R>,
+  takeOverFrom?: string | undefined
 ): Effect.fn.Return<
   Claimed,
-  E | CommitterError | Fenced | StateIoError | StateUnusable,
+  E | CommitterError | Fenced | StateIoError | StateUnusable | TakenOver,
   R | CheckpointCommitter | FileSystem.FileSystem
 > {
   const committer = yield* CheckpointCommitter
@@ -60,12 +62,15 @@ export const claim = Effect.fnUntraced(function*<E, R>(
     Effect.map(publishedEpoch, (publishedEpoch) => ({ describe, publishedEpoch })),
     look
   )
+  const { jobId, uid } = before.state
+  yield* Recovery.mustBeOwner({ jobId, uid }, takeOverFrom)
   const above = before.state.checkpoints[0]?.epoch ?? 0
   const claimEpoch = Effect.retry(committer.claimEpoch(null, above), Recovery.claimRetry)
   const { ledger: claim, state } = yield* CurrentState.find(
     Effect.map(claimEpoch, (claim) => ({ describe, ...claim })),
     look
   )
+  yield* Recovery.takeBackClaimed({ jobId, uid }, claim, takeOverFrom)
   return { claim, state, plan: yield* StateRepair.plan(state, claim.ledger) }
 })
 

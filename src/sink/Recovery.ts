@@ -61,38 +61,36 @@ export interface NewestCheckpoint {
 }
 
 /**
- * Fails with `StateUnusable` (`outdated`) if `newest`, the newest checkpoint at `path`, is of an earlier epoch than the one
- * that published last. Null, no checkpoint, is never outdated.
+ * A `StateUnusable` (`outdated`) if `newest`, the newest checkpoint at `path`, is of an earlier epoch than the one that
+ * published last, or null. Null, no checkpoint, is never outdated.
  *
  * A checkpoint is published when its manifest is durable. So a published one of a later epoch than all manifests here has
  * its manifest elsewhere: this state was left behind, and the ledger's marks are not about its rows. `publishedEpoch` has
  * to be read before the manifests are: what is published until then has its manifest already.
  *
- * @category combinators
+ * @category getters
  * @since 0.1.0
  */
-export const mustBeNewest = (
+export const outdated = (
   path: string,
   newest: NewestCheckpoint | null,
   ledger: { readonly describe: string; readonly publishedEpoch: number }
-): Effect.Effect<void, StateUnusable> => {
+): StateUnusable | null => {
   const { describe, publishedEpoch } = ledger
-  if (newest === null || publishedEpoch <= newest.epoch) return Effect.void
+  if (newest === null || publishedEpoch <= newest.epoch) return null
   const { checkpointId, epoch, jobId, records, uid } = newest
-  return Effect.fail(
-    new StateUnusable({
-      path,
-      reason: "outdated",
-      detail: `The state in ${path} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
-        `${checkpointId} of epoch ${epoch}, ${
-          records === null ? "" : `after ${records} records, `
-        }and ${describe} says ` +
-        `that epoch ${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory ` +
-        `away to load the input from its beginning; or take a savepoint of this directory, and begin with it in an empty ` +
-        `one (--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing ` +
-        `newer.`
-    })
-  )
+  return new StateUnusable({
+    path,
+    reason: "outdated",
+    detail: `The state in ${path} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
+      `${checkpointId} of epoch ${epoch}, ${
+        records === null ? "" : `after ${records} records, `
+      }and ${describe} says ` +
+      `that epoch ${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory ` +
+      `away to load the input from its beginning; or take a savepoint of this directory, and begin with it in an empty ` +
+      `one (--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing ` +
+      `newer.`
+  })
 }
 
 const compare = Effect.fnUntraced(function*(
@@ -101,7 +99,8 @@ const compare = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, StateUnusable, CheckpointCommitter | StateBackend> {
   const backend = yield* StateBackend
   const { describe } = yield* CheckpointCommitter
-  return yield* mustBeNewest(backend.describe, found, { describe, publishedEpoch })
+  const why = outdated(backend.describe, found, { describe, publishedEpoch })
+  if (why !== null) return yield* why
 })
 
 /**
@@ -138,6 +137,26 @@ export const mustBeOwner = Effect.fnUntraced(function*(
 })
 
 /**
+ * What a claim says of another job that has taken this one over: it may have come between `mustBeOwner` and the claim. Fails
+ * with `TakenOver` unless that is `takeOverFrom`, which is fenced, and this one is its own again.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const takeBackClaimed = Effect.fnUntraced(function*(
+  job: JobName,
+  { takenOverBy: by }: Claim,
+  takeOverFrom?: string | undefined
+): Effect.fn.Return<void, CommitterError | Fenced | TakenOver, CheckpointCommitter> {
+  if (by === undefined) return
+  const committer = yield* CheckpointCommitter
+  if (takeOverFrom === undefined || committer.takenOverBy === undefined) {
+    return yield* new TakenOver({ job, by, ledger: committer.describe })
+  }
+  yield* Effect.retry(committer.supersede(job, takeOverFrom), claimRetry)
+})
+
+/**
  * Claims the job, and takes it back from `takeOverFrom`, which has gone on from a savepoint of it: what is left of that job is
  * fenced. Gives the epoch, with which the start goes on. Where nobody has it, it is only claimed.
  *
@@ -151,11 +170,9 @@ export const takeBack = Effect.fnUntraced(function*(
   const committer = yield* CheckpointCommitter
   yield* mustBeCurrent
   yield* mustBeOwner({ jobId, uid }, takeOverFrom)
-  const { epoch } = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
-  if (committer.takenOverBy !== undefined) {
-    yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
-  }
-  return epoch
+  const claimed = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
+  yield* takeBackClaimed({ jobId, uid }, claimed, takeOverFrom)
+  return claimed.epoch
 })
 
 /**
@@ -189,8 +206,7 @@ export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): 
   let restored = yield* backend.latestCheckpoint
   yield* compare(restored, claimed.publishedEpoch)
   // Between the question and the claim. From now on nobody takes it over without fencing this process.
-  const by = claimed.takenOverBy
-  if (by !== undefined) return yield* new TakenOver({ job: { jobId, uid }, by, ledger: committer.describe })
+  yield* takeBackClaimed({ jobId, uid }, claimed)
   // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.
   while (restored !== null && restored.epoch >= claimed.epoch) {
     yield* Effect.logWarning(

@@ -78,6 +78,24 @@ const logAnew = Effect.fnUntraced(function*(
   return yield* writer.seal(target.checkpointId)
 })
 
+/** The keyspace of a ledger in a table, out of the words for its place; null for another one. */
+const keyspaceOf = (ledger: string): string | null => /^(\w+)\.checkpoints_\w+ at /.exec(ledger)?.[1] ?? null
+
+/**
+ * Whether what was claimed is not the ledger that the savepoint's job had: none was found where this one's is, or one that has
+ * not come to the epoch of the savepoint, or that job had it in another keyspace.
+ */
+const isElsewhere = (
+  { checkpoint: { epoch }, ledger }: Savepoint,
+  own: string,
+  claimed: number | null
+): boolean => {
+  if (claimed === null || claimed <= epoch) return true
+  const then = ledger === null ? null : keyspaceOf(ledger)
+  const now = keyspaceOf(own)
+  return then !== null && now !== null && then !== now
+}
+
 /**
  * Gives the epoch that was claimed, which the job's start continues; null if none was, because the state was there already,
  * made from the same savepoint. Fails with `TakenOver` if another job has gone on from it, or from what came of it, unless
@@ -109,11 +127,14 @@ export const restore = Effect.fnUntraced(function*(
     ? null
     : yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
   const name = `job '${jobId}' (uid '${uid}')`
-  if (!isSameJob && other === null) {
+  const claimedThere = isSameJob ? claim.epoch : other?.epoch ?? null
+  if (isElsewhere(savepoint, committer.describe, claimedThere)) {
     yield* Effect.logWarning(
-      `${committer.describe} is not where ${name} has its ledger` +
-        (savepoint.ledger === null ? "" : ` (${savepoint.ledger})`) +
-        `: a process of it that still runs is not stopped by this one, and must not run any more.`
+      `The savepoint is of ${name}, whose ledger is ${savepoint.ledger ?? "not known"}, and this job's is ` +
+        `${committer.describe}: so it could not be recorded there that this one goes on, and nobody stops that job, or a ` +
+        `third one that restores the same savepoint there. Make sure that no process of it runs, take it out of its ` +
+        `supervisor, and do not start it again: both would own what comes behind the savepoint, each winning where it was ` +
+        `the last to write.`
     )
   }
   const maxTimestamp = Math.max(checkpoint.maxTimestamp, claim.maxTimestamp, other?.maxTimestamp ?? 0)

@@ -11,21 +11,21 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { CassandraError } from "../cassandra/CassandraError.ts"
 import * as CqlText from "../cassandra/CqlText.ts"
-import type { BadRecord, Located, RawRecord } from "../checkpoint/Element.ts"
-import { placeText } from "../checkpoint/Element.ts"
+import type { BadRecord, Located, RawRecord, Stage } from "../checkpoint/Element.ts"
+import { placeText, stages } from "../checkpoint/Element.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import type { FrameWriter, LoggedRow } from "../state/RowFrame.ts"
 import { letterStatement } from "../state/RowFrame.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
-import type { DeadLetter, DeadLetterError, DeadLetters } from "./DeadLetters.ts"
-import { isExceeded, TooManyBadRecords } from "./DeadLetters.ts"
+import type { DeadLetter, DeadLetterError, DeadLetters, StageCounts } from "./DeadLetters.ts"
+import { countStages, isExceeded, TooManyBadRecords } from "./DeadLetters.ts"
 import type { Misfit } from "./RowEncoder.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
 
 /** What a frame says of the error. */
 interface Meta {
-  readonly stage: "read" | "encode"
+  readonly stage: Exclude<Stage, "write">
   readonly tag: string
   readonly message: string
   readonly column: string | null
@@ -68,6 +68,8 @@ export interface SetAside {
   readonly begin: (run: Run) => Effect.Effect<void, DeadLetterError | TooManyBadRecords>
   /** Bad records of the job so far, over all its runs. */
   readonly total: () => number
+  /** The same by the stage where they failed; those that an earlier run has kept without one are in none. */
+  readonly byStage: () => StageCounts
   /** Counts a record that came to the encoder, good or bad. */
   readonly seen: () => void
   /** Logs a record that does not fit; throws `TooManyBadRecords`. */
@@ -116,13 +118,13 @@ export const make = (
   const queries = statements.map(({ query }) => query).join("; ")
   let run: Run = { jobId: "", uid: "", recordsBefore: 0 }
   let records = 0
-  /** Ids of letters that are written, or about to be. */
-  let ids = new Set<string>()
+  /** Letters that are written, or about to be, by their ids. */
+  let known = new Map<string, Stage | null>()
   /** Logged by this run, and not written yet. */
-  let logged = 0
+  let logged = countStages([])
   let example: string | null = null
 
-  const total = () => ids.size + logged
+  const total = () => known.size + logged.read + logged.encode
   const tooMany = (): TooManyBadRecords | null => {
     const { describe: where, maxErrors } = letters
     const all = run.recordsBefore + records
@@ -136,7 +138,7 @@ export const make = (
   const log = (frame: Frame, place: number, out: FrameWriter, timestamp: number): void => {
     const { column, message } = frame.meta
     example ??= describe(place, column, message)
-    logged++
+    logged[frame.meta.stage]++
     const error = tooMany()
     if (error !== null) throw error
     out.addWith(place, letterStatement, 3, frame, writeFrame, timestamp)
@@ -155,7 +157,13 @@ export const make = (
       written += now.length
       return letters.write(now).pipe(
         Effect.tapError(() => Metric.update(Metrics.deadLettersFailed, now.length)),
-        Effect.andThen(Metric.update(Metrics.deadLetters, now.length))
+        Effect.andThen(
+          Effect.forEach(
+            stages,
+            (stage) => Metric.update(Metrics.deadLetters[stage], now.filter((letter) => letter.stage === stage).length),
+            { discard: true }
+          )
+        )
       )
     })
     const hold = (letter: DeadLetter) => {
@@ -163,7 +171,7 @@ export const make = (
       heldCharacters += (letter.record?.length ?? 0) + (letter.raw?.bytes?.length ?? letter.raw?.text?.length ?? 0)
     }
     const base = (row: LoggedRow) => {
-      const { input, place } = locate(row.place)
+      const { input, place, unit } = locate(row.place)
       const { jobId, uid } = run
       return {
         id: `${jobId}/${uid}/${subtask}/${checkpointId}/${row.timestamp}@${row.place}`,
@@ -171,7 +179,7 @@ export const make = (
         uid,
         checkpointId,
         subtask,
-        position: { input, place },
+        position: { input, place, ...unit === undefined ? {} : { unit } },
         statement: statements[row.statement]?.query ?? queries,
         timestamp: row.timestamp
       }
@@ -194,7 +202,7 @@ export const make = (
     /** A letter that this run did not count when it was logged. */
     const count = (letter: DeadLetter, place: number): TooManyBadRecords | null => {
       example ??= describe(place, null, letter.error.message)
-      ids.add(letter.id)
+      known.set(letter.id, letter.stage)
       return tooMany()
     }
 
@@ -204,7 +212,7 @@ export const make = (
         for (const row of all) {
           if (row.statement !== letterStatement) continue
           const letter = ofFrame(row)
-          if (!isRestored) logged--
+          if (!isRestored) logged[letter.stage]--
           const error = count(letter, row.place)
           if (error !== null) return yield* error
           hold(letter)
@@ -234,12 +242,16 @@ export const make = (
     begin: Effect.fnUntraced(function*(next) {
       run = next
       records = 0
-      logged = 0
-      ids = new Set(yield* letters.ids(next.jobId, next.uid))
+      logged = countStages([])
+      known = new Map(yield* letters.known(next.jobId, next.uid))
       const error = tooMany()
       if (error !== null) return yield* error
     }),
     total,
+    byStage: () => {
+      const { encode, read, write } = countStages(known.values())
+      return { read: read + logged.read, encode: encode + logged.encode, write }
+    },
     seen: () => {
       records++
     },

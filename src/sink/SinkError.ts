@@ -6,8 +6,9 @@
 import * as Schema from "effect/Schema"
 import { placeText } from "../checkpoint/Element.ts"
 
-/** What places count: see `Located`. */
-const Unit = Schema.optional(Schema.Literal("line"))
+/** A `Located`. */
+const at = { input: Schema.String, place: Schema.Number, unit: Schema.optional(Schema.Literal("line")) }
+const Place = { ...at, via: Schema.optional(Schema.Struct(at)) }
 
 /**
  * The statement can't be written exactly once. Every reason is listed.
@@ -56,7 +57,7 @@ export class SchemaRefused extends Schema.TaggedError<SchemaRefused>("effect-cas
  */
 export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cassandra/RecordRefused")(
   "RecordRefused",
-  { input: Schema.String, place: Schema.Number, unit: Unit, column: Schema.String, problem: Schema.String }
+  { ...Place, column: Schema.String, problem: Schema.String }
 ) {
   override get message(): string {
     const column = this.column === "" ? "" : `, column ${this.column}`
@@ -75,9 +76,7 @@ export class RecordRefused extends Schema.TaggedError<RecordRefused>("effect-cas
  * @since 0.1.0
  */
 export class RowRefused extends Schema.TaggedError<RowRefused>("effect-cassandra/RowRefused")("RowRefused", {
-  input: Schema.String,
-  place: Schema.Number,
-  unit: Unit,
+  ...Place,
   checkpointId: Schema.Int,
   query: Schema.String,
   detail: Schema.String

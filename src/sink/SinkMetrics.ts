@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
+import type { Stage } from "../checkpoint/Element.ts"
 import { family } from "../checkpoint/MetricFamily.ts"
 
 /**
@@ -113,17 +114,24 @@ export const replays = Metric.counter("effect_cassandra.sink.replays", {
   incremental: true
 })
 
+const deadLettersOf = (stage: Stage) =>
+  Metric.counter("effect_cassandra.sink.dead_letters", {
+    description: "Records and rows put aside because they can't be written, by the stage where they failed",
+    attributes: { unit: "{record}", stage },
+    incremental: true
+  })
+
 /**
- * Records and rows that were set aside because they can never be written.
+ * Records and rows that were set aside because they can never be written, by the stage where they failed.
  *
  * @category metrics
  * @since 0.1.0
  */
-export const deadLetters = Metric.counter("effect_cassandra.sink.dead_letters", {
-  description: "Records and rows put aside because they can't be written",
-  attributes: { unit: "{record}" },
-  incremental: true
-})
+export const deadLetters = {
+  read: deadLettersOf("read"),
+  encode: deadLettersOf("encode"),
+  write: deadLettersOf("write")
+}
 
 /**
  * Their checkpoint is not committed, and they are written again, so none is lost; but the job does not go on without them.

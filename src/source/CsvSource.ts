@@ -128,7 +128,7 @@ const format =
       end: number | null,
       lines: number
     ): FileFormat.Malformed | null => {
-      const csv = { columns: columns!, delimiter: dialect.delimiter, quote: dialect.quote }
+      const csv = { columns: columns ?? [], delimiter: dialect.delimiter, quote: dialect.quote }
       if (end !== null) return new FileFormat.Malformed(error, end, lines, csv)
       const lineEnd = window.buffer.indexOf(lineFeed, window.start)
       if (lineEnd >= 0 && lineEnd < window.end) return new FileFormat.Malformed(error, lineEnd + 1, lines, csv)
@@ -143,16 +143,32 @@ const format =
         dialect
       )
 
+    /** The fields of the first record that is one are as many as all the others have to have. */
+    const first: FileFormat.Split<never> = (window) => {
+      const { buffer, end, final, line, start } = window
+      const seen = { records: [], end: start, lines: 0 }
+      let at = start
+      while (true) {
+        const scanned = CsvScan.scan(buffer, at, end, line, final, rules)
+        if (scanned.starts.length > 0) {
+          columns = fieldsOf(window, scanned.starts[0]!, scanned.end)[0]!.map((_, i) => String(i))
+          return seen
+        }
+        const isRejected = scanned.problem !== null && scanned.problem !== "long" && settings.malformed === "reject"
+        if (scanned.problem !== null && !isRejected) {
+          return failure(window, scanned.end, scanned.line, scanned.problem)
+        }
+        const lineEnd = scanned.problem === null ? -1 : buffer.indexOf(lineFeed, scanned.end)
+        if (lineEnd < 0 || lineEnd >= end) return final ? seen : null
+        at = lineEnd + 1
+      }
+    }
+
     const header: FileFormat.Split<never> = (window) => {
       const { buffer, end, final, line, start } = window
       const scanned = CsvScan.scan(buffer, start, end, line, final, rules)
       if (scanned.problem !== null) return failure(window, scanned.end, scanned.line, scanned.problem)
       if (scanned.starts.length === 0) return final ? { records: [], end, lines: scanned.line - line } : null
-      if (columns === null && !dialect.header) {
-        // Only looked at: it is the first record as well.
-        columns = fieldsOf(window, scanned.starts[0]!, scanned.end)[0]!.map((_, i) => String(i))
-        return { records: [], end: start, lines: 0 }
-      }
       if (columns === null) {
         const at = scanned.starts[0]!
         const before = scanned.lines[0]!
@@ -170,7 +186,8 @@ const format =
     }
 
     const split: FileFormat.Split<CsvRecord> = (window, maxRecords) => {
-      const names = columns!
+      // Not known before the first record behind those that are skipped, which may have any number of fields.
+      const names = columns ?? []
       if (recordRules.fields !== names.length || recordRules.maxRecords !== maxRecords) {
         recordRules = { ...rules, fields: names.length, maxRecords }
       }
@@ -213,7 +230,14 @@ const format =
       }
     }
 
-    return { header: dialect.header || columns === null ? header : null, split, tooLongHint }
+    const { delimiter, header: hasHeader, quote } = dialect
+    return {
+      header: hasHeader ? header : null,
+      ...columns === null && !hasHeader ? { first } : {},
+      split,
+      tooLongHint,
+      reading: { format: "csv", delimiter, header: String(hasHeader), quote: quote ?? "" }
+    }
   }
 
 const toRecords = (

@@ -3,7 +3,7 @@
  *
  * Of a letter counts what it holds as `record`, or else its `line` (or `bytes`), which is read again as it was the first
  * time. A letter that stands there twice is one; a line that a crash has cut off is passed over if its letter stands there
- * whole. A record is told by its place in the first input, and its row has the write timestamp that it would have had then.
+ * whole. A record is told by its line here and its place in the first input, and its row has the write timestamp that it would have had then.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import type { Located } from "../checkpoint/Element.ts"
+import type { Located, Stage } from "../checkpoint/Element.ts"
 import { BadRecord, Record } from "../checkpoint/Element.ts"
 import * as CsvSource from "./CsvSource.ts"
 import type { FileOptions } from "./FileFormat.ts"
@@ -29,6 +29,17 @@ import type { SourceError } from "./SourceError.ts"
 export const letterBytesMax = 256 * 1024 ** 2
 
 /**
+ * How a file of dead letters is read: as any other, and `stage`, the only letters that are read; default all. The same has to be
+ * given when a read is resumed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeadLetterOptions extends FileOptions {
+  readonly stage?: Stage | undefined
+}
+
+/**
  * A file of dead letters, as the source of a load.
  *
  * @category models
@@ -40,6 +51,7 @@ export interface DeadLetterSource {
   readonly timestampOf: (place: number) => number | null
   /** Of a row that Cassandra refused, the statement it is of: `WriteAheadSinkOptions.statementOf`. */
   readonly statementOf: (place: number) => string | null
+  /** How many letters are read. */
   readonly letters: number
 }
 
@@ -49,6 +61,7 @@ interface Known {
   readonly at: Located
   readonly timestamp: number | null
   readonly statement: string | null
+  readonly stage: unknown
 }
 
 type Fields = NdjsonSource.JsonObject
@@ -66,7 +79,9 @@ const own = (fields: Fields, name: string): unknown => Object.hasOwn(fields, nam
  */
 export const placeOf = (letter: Fields): Located | null => {
   const position = own(letter, "position")
-  return isObject(position) ? { input: String(position["input"]), place: Number(position["place"]) } : null
+  if (!isObject(position)) return null
+  const at: Located = { input: String(position["input"]), place: Number(position["place"]) }
+  return own(position, "unit") === "line" ? { ...at, unit: "line" } : at
 }
 
 const knownOf = (letter: Fields): Known | null => {
@@ -78,7 +93,8 @@ const knownOf = (letter: Fields): Known | null => {
     id,
     at,
     timestamp: Number.isSafeInteger(timestamp) && timestamp > 0 ? timestamp : null,
-    statement: own(letter, "stage") === "write" ? String(own(letter, "statement")) : null
+    statement: own(letter, "stage") === "write" ? String(own(letter, "statement")) : null,
+    stage: own(letter, "stage")
   }
 }
 
@@ -147,9 +163,14 @@ const recordOf = (letter: Fields, place: number): Record<object> | BadRecord => 
  */
 export const make = Effect.fnUntraced(function*(
   path: string,
-  options: FileOptions = {}
+  { stage, ...options }: DeadLetterOptions = {}
 ): Effect.fn.Return<DeadLetterSource, SourceError, FileSystem.FileSystem> {
-  const lines = yield* NdjsonSource.make(path, { ...options, malformed: "reject", maxRecordBytes: letterBytesMax })
+  const lines = yield* NdjsonSource.make(path, {
+    ...options,
+    malformed: "reject",
+    maxRecordBytes: letterBytesMax,
+    reading: { ...options.reading, stage: stage ?? "" }
+  })
   const known = new Map<number, Known>()
   const first = new Map<string, { readonly place: number; readonly hash: string }>()
   const problems = new Map<number, string>()
@@ -165,7 +186,7 @@ export const make = Effect.fnUntraced(function*(
         const before = first.get(letter.id)
         if (before === undefined) {
           first.set(letter.id, { place, hash })
-          known.set(place, letter)
+          if (stage === undefined || letter.stage === stage) known.set(place, letter)
         } else if (before.hash !== hash) {
           problems.set(place, `it is the letter of line ${before.place} and holds something else: keep one of them`)
         }
@@ -194,10 +215,14 @@ export const make = Effect.fnUntraced(function*(
     source: {
       ...lines,
       read: (from) => Stream.map(lines.read(from), toChunk),
-      locate: (place) => known.get(place)?.at ?? { input: path, place }
+      locate: (place) => {
+        const line = { input: path, place, unit: "line" } as const
+        const at = known.get(place)?.at
+        return at === undefined ? line : { ...at, via: line }
+      }
     },
     timestampOf: (place) => known.get(place)?.timestamp ?? null,
     statementOf: (place) => known.get(place)?.statement ?? null,
-    letters: ids.size
+    letters: known.size
   }
 })

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { BadRecord, RawRecord, Record } from "../checkpoint/Element.ts"
+import type { Reading } from "./Reading.ts"
 import { excerpt, InvalidOption, RecordTooLong, SourceError } from "./SourceError.ts"
 import * as TextEncoding from "./TextEncoding.ts"
 
@@ -17,13 +18,13 @@ import * as TextEncoding from "./TextEncoding.ts"
  * - `maxRecordBytes`: the longest record accepted, without its line feed; default 16 MiB. Memory held is at most about
  *   twice that.
  * - `skip`: records at the start of the file that are passed over, whatever is in them; default 0. A header is none. Of CSV
- *   without one, the first record of the file tells the number of fields even where it is skipped.
+ *   without one, the first record behind them tells the number of fields.
  * - `limit`: records read behind these at most; default null, all. A record that can't be read counts as one, here and in
  *   `skip`; a blank line does not.
  * - `encoding`: of the text, by one of its names in the Encoding Standard; default UTF-8. Bytes that are no text in it make
  *   their record one that can't be read.
  * - `placeOffset`: added to the line in a record's place; default 0. Readers of several files tell them by it.
- *
+ * - `reading`: what else the records depend on, by its name: a position can't be gone on from with another value; default none.
  * - `testArchive`: whether an archive is unpacked to its end before its first record is given; default true.
  * - `malformed`: what a record that is not what the format says does: `fail` (the default) ends the source there, `reject`
  *   hands it on as it is, for the dead letters, and reads on behind it. One that is too long, and a bad header, always fail.
@@ -41,6 +42,7 @@ export interface FileOptions {
   readonly limit?: number | null | undefined
   readonly encoding?: string | undefined
   readonly placeOffset?: number | undefined
+  readonly reading?: Reading | undefined
   readonly testArchive?: boolean | undefined
   readonly malformed?: "fail" | "reject" | undefined
 }
@@ -59,6 +61,7 @@ export interface FileSettings {
   readonly limit: number | null
   readonly encoding: TextEncoding.TextEncoding
   readonly placeOffset: number
+  readonly reading: Reading
   readonly testArchive: boolean
   readonly malformed: "fail" | "reject"
 }
@@ -124,15 +127,19 @@ export type Split<A> = (window: Window, maxRecords: number) => Taken<A> | Malfor
 
 /**
  * `header`, if given, takes the header from the start of the file; it is called before the first `split`, when resuming
- * too. `tooLongHint` ends the message about a record that is too long.
+ * too. `first` looks at the first record behind those that are skipped, and takes nothing; when resuming too. `tooLongHint` ends
+ * the message about a record that is too long. `reading` is what a position depends on besides the encoding: the format's name,
+ * and its options.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Format<A> {
   readonly header: Split<never> | null
+  readonly first?: Split<never> | undefined
   readonly split: Split<A>
   readonly tooLongHint: string
+  readonly reading?: Reading | undefined
 }
 
 /**
@@ -190,6 +197,7 @@ export const settingsOf = Effect.fnUntraced(function*(path: string, options: Fil
     skip: options.skip ?? 0,
     limit: options.limit ?? null,
     placeOffset: options.placeOffset ?? 0,
+    reading: options.reading ?? {},
     testArchive: options.testArchive ?? true,
     malformed: options.malformed ?? "fail"
   }

@@ -3,7 +3,8 @@
  * that a file is still the one a position was taken from. A format (NDJSON, CSV) only says where records end.
  *
  * A position carries the checksum of everything before it, so the file may have been touched, moved or appended to, and
- * its unread part may have been corrected; a file whose read part differs, or that was cut, is refused. Where size,
+ * its unread part may have been corrected; a file whose read part differs, or that was cut, is refused; so is one that is now
+ * to be read in another way, as in another encoding (`Reading`). Where size,
  * modification time, inode and the first 64 KiB are all as they were, the read part is taken as unchanged; otherwise it is
  * read again and its checksum compared.
  *
@@ -25,6 +26,7 @@ import * as FileBytes from "./FileBytes.ts"
 import type { FileOptions, FileSettings, Format, Split, Taken, Window } from "./FileFormat.ts"
 import { Malformed, settingsOf, tooLong } from "./FileFormat.ts"
 import * as FilePosition from "./FilePosition.ts"
+import * as Reading from "./Reading.ts"
 import type { Source, SourceChunk } from "./Source.ts"
 import { sizeOf } from "./Source.ts"
 import { excerpt, fromPlatformError, InputUnreadable, InvalidOption, SourceError } from "./SourceError.ts"
@@ -207,6 +209,12 @@ const testArchive = Effect.fnUntraced(function*(
   seen.add(key)
 })
 
+const readingOf = ({ encoding, reading }: FileSettings, format: Format<unknown>): Reading.Reading => ({
+  ...format.reading,
+  encoding: encoding.name,
+  ...reading
+})
+
 const open = Effect.fnUntraced(function*<A>(
   path: string,
   settings: FileSettings,
@@ -225,13 +233,16 @@ const open = Effect.fnUntraced(function*<A>(
   const position = from === null ? null : yield* FilePosition.verify(bytes, path, scratch, identity, from)
   const rangeProblem = position === null ? null : FilePosition.rangeProblem(position, settings)
   if (rangeProblem !== null) return yield* FilePosition.changed(path, rangeProblem, FilePosition.sameRange)
+  const difference = position === null ? null : Reading.difference(position.reading, readingOf(settings, format))
+  if (difference !== null) return yield* FilePosition.changed(path, difference.what, difference.wayOut)
   const isSame = position !== null && FilePosition.isSame(identity, position)
   if (position !== null && !isSame) yield* testArchive({ bytes, identity, path, settings }, scratch, seen)
+  const looksAtStart = format.header !== null || format.first !== undefined
   const input: Input = {
     path,
     settings,
-    // An archive stands at the position by now, and the header is at its start.
-    bytes: position === null || format.header === null ? bytes : yield* openBytes,
+    // An archive stands at the position by now, and what the format looks at is at its start.
+    bytes: position === null || !looksAtStart ? bytes : yield* openBytes,
     identity,
     buffer: scratch,
     start: 0,
@@ -243,13 +254,13 @@ const open = Effect.fnUntraced(function*<A>(
     openEnd: false,
     final: false
   }
-  if (position === null || format.header !== null) {
+  if (position === null || looksAtStart) {
     yield* skipByteOrderMark(input)
     if (format.header !== null) yield* take(input, format.header, format.tooLongHint, 1, "fail")
   }
-  if (position === null) {
-    yield* skipRecords(input, format)
-  } else {
+  if (position === null || format.first !== undefined) yield* skipRecords(input, format)
+  if (format.first !== undefined) yield* take(input, format.first, format.tooLongHint, 1, "fail")
+  if (position !== null) {
     const { byte, crc, line, openEnd, range } = position
     const final = isSame && position.packed?.isAll === true
     Object.assign(input, { bytes, start: 0, end: 0, byte, line, given: range?.given ?? 0, crc, openEnd, final })
@@ -286,12 +297,13 @@ export const make = Effect.fnUntraced(function*<A>(
     const name = options.placeOffset === undefined ? path : null
     const { limit, malformed, maxRecords, skip } = settings
     const isPart = skip > 0 || limit !== null
+    const reading = readingOf(settings, chosen)
     /** As many as may still be given, so that the position is never behind a record that was not. */
     const most = () => limit === null ? maxRecords : Math.min(maxRecords, limit - input.given)
     const chunk = ({ records, rejected }: Pick<Taken<A>, "records" | "rejected">, isAll: boolean): SourceChunk<A> => {
       const packed = packing === null ? null : { packing, byte: isAll ? input.identity.size : packedByte(), isAll }
       const range = isPart ? { skipped: skip, given: input.given } : null
-      return { records, rejected, position: FilePosition.make(input, name, packed, range, input.identity) }
+      return { records, rejected, position: FilePosition.make(input, name, packed, range, reading, input.identity) }
     }
     let isNew = false
     return Stream.fromPull(Effect.succeed(Effect.suspend(() => {

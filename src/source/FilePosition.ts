@@ -12,6 +12,7 @@ import { crc32 } from "node:zlib"
 import type { Position } from "../checkpoint/Position.ts"
 import type { FileBytes } from "./FileBytes.ts"
 import { packingOf, plain } from "./FileBytes.ts"
+import type { Reading } from "./Reading.ts"
 import { excerpt, fromPlatformError, InputChanged, SourceError } from "./SourceError.ts"
 
 /**
@@ -34,6 +35,7 @@ const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
  * - `packed`: for an archive, what it is packed with, how much of it was needed so far, and whether that was all; `byte`
  *   and `crc` are of what it holds.
  * - `range`: where only a part of the records is read, how many were to be skipped, and how many were given since.
+ * - `reading`: how the file was read. None in a position that was taken before this was recorded.
  * - `size`, `mtimeMillis`, `inode`, `headCrc`: of the file when it was opened; `headCrc` is the CRC-32 of its first 64
  *   KiB. They only say when the checksum of the whole prefix need not be computed again.
  *
@@ -51,6 +53,7 @@ export const FilePosition = Schema.Struct({
     Schema.Struct({ packing: Schema.Literals(["gzip", "zstd"]), byte: Count, isAll: Schema.Boolean })
   ),
   range: Schema.optionalKey(Schema.Struct({ skipped: Count, given: Count })),
+  reading: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   size: Count,
   mtimeMillis: Schema.NullOr(Schema.Number),
   inode: Schema.NullOr(Schema.String),
@@ -87,6 +90,7 @@ export const make = (
   name: string | null,
   packed: FilePosition["packed"] | null,
   range: FilePosition["range"] | null,
+  reading: Reading,
   identity: Identity
 ): FilePosition => ({
   kind: "file",
@@ -97,6 +101,7 @@ export const make = (
   openEnd: at.openEnd,
   ...(packed == null ? {} : { packed }),
   ...(range == null ? {} : { range }),
+  reading,
   size: identity.size,
   mtimeMillis: identity.mtimeMillis,
   inode: identity.inode,

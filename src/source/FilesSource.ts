@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { Located } from "../checkpoint/Element.ts"
 import { Position } from "../checkpoint/Position.ts"
 import { changed } from "./FilePosition.ts"
 import type { Source, SourceChunk } from "./Source.ts"
@@ -36,7 +37,7 @@ export const FilesPosition = Schema.Struct({
 const decodePosition = Schema.decodeUnknownResult(FilesPosition)
 
 /**
- * How many inputs there may be: each makes every checkpoint some 200 bytes larger.
+ * How many inputs there may be: each makes every checkpoint some 300 bytes larger.
  *
  * @category constants
  * @since 0.1.0
@@ -45,6 +46,27 @@ export const filesMax = 10_000
 
 /** A record's place is its line and this times the number of its input, so that the place alone says where it is. */
 const linesMax = 2 ** 32
+
+/**
+ * What a record's place stood for when this position was taken: a line of one of its files. Null for a position that is none in
+ * files. The files themselves are not needed.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const locateIn = (position: Position | null, place: number): Located | null => {
+  if (position === null) return null
+  if (position["kind"] === "file") {
+    const name = position["name"]
+    return { input: typeof name === "string" ? name : "the input", place, unit: "line" }
+  }
+  const decoded = decodePosition(position)
+  if (Result.isFailure(decoded)) return null
+  const { done, path } = decoded.success
+  const index = Math.floor(place / linesMax)
+  const input = done[index]?.path ?? (index === done.length ? path : null)
+  return input === null ? null : { input, place: place - index * linesMax, unit: "line" }
+}
 
 /** What is wrong with the inputs now, seen from those that were read. */
 const listProblem = (

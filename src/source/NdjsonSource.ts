@@ -147,7 +147,7 @@ const format =
       const taken = from >= text.length ? end : start + (ascii ? from : Buffer.byteLength(text.slice(0, from)))
       return { records, end: taken, lines: line - window.line }
     }
-    return { header: null, split, tooLongHint }
+    return { header: null, split, tooLongHint, reading: { format: "ndjson" } }
   }
 
 /**

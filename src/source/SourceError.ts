@@ -104,7 +104,7 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>("effect
 ) {
   override get message(): string {
     const hint = this.hint ?? (/^the \w+ is not valid [\w-]+$/.test(this.problem)
-      ? "If the file has another encoding, name it, as with --encoding latin1"
+      ? "If the file has another encoding, name it, as with --encoding latin1 (and another --job, if some of it was loaded)"
       : undefined)
     return `${this.input}, line ${this.line} (byte ${this.byte}): ${this.problem}. The record begins: ` +
       `${this.excerpt === "" ? "(nothing)" : this.excerpt} -- ${

@@ -49,5 +49,6 @@ export const formatIn = <A>(encoding: TextEncoding, format: Format<A>): Format<A
   encoding.isUtf8 ? format : {
     ...format,
     header: format.header === null ? null : splitIn(encoding, format.header),
+    ...format.first === undefined ? {} : { first: splitIn(encoding, format.first) },
     split: splitIn(encoding, format.split)
   }

@@ -14,7 +14,7 @@ interface Letter {
   readonly id: string
   readonly stage: string
   readonly error: { readonly tag: string; readonly message: string; readonly column: string | null }
-  readonly position: { readonly input: string; readonly place: number }
+  readonly position: { readonly input: string; readonly place: number; readonly unit?: string }
   readonly record?: { readonly [field: string]: unknown }
   readonly line?: string
   readonly bytes?: string
@@ -58,6 +58,9 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.strictEqual(ended.code, 1, ended.stderr)
     const summary = JSON.parse(ended.stdout)
     assert.strictEqual(summary.deadLetters, 6)
+    const byStage = { read: 3, encode: 2, write: 1 }
+    assert.deepStrictEqual(summary.deadLettersByStage, byStage)
+    assert.match(ended.stderr, /^6 bad records were set aside.* By stage: read 3, encode 2, write 1\. Correct/m)
     assert.strictEqual(summary.rows, 200)
     assert.strictEqual(summary.committed, 194)
     assert.match(ended.stderr, /^finished: 200 rows read, 194 committed, 6 set aside, /m)
@@ -86,6 +89,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.match(again.stderr, /nothing to do/)
     assert.match(again.stderr, /6 bad records were set aside/)
     assert.strictEqual(JSON.parse(again.stdout).deadLetters, 6)
+    assert.deepStrictEqual(JSON.parse(again.stdout).deadLettersByStage, byStage)
 
     // One row is mended, but was written by somebody else meanwhile; another one is not mended.
     await fixture.client.execute(
@@ -94,10 +98,10 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
       { prepare: true }
     )
     const mended = Fs.readFileSync(letters, "utf8").split("\n").map((line) => {
-      if (line.includes(`"place":11}`)) {
+      if (line.includes(`"place":11,`)) {
         return line.replace(/"line":"[^]*?","statement"/, `"record":${fixture.line(uid, 10)},"statement"`)
       }
-      if (line.includes(`"place":21}`)) {
+      if (line.includes(`"place":21,`)) {
         return line.replace("\"line\":\"[1, 2]\"", `"line":${JSON.stringify(fixture.line(uid, 20))}`)
       }
       return line.replace("\"id\":\"thirty\"", "\"id\":30").replace("\"ident\":", "\"id\":")
@@ -109,7 +113,7 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     const still = fixture.path("mixed.still.ndjson")
     const replay = await run(replayOf(uid, copy, "--json", `--dead-letters=${still}`))
     assert.strictEqual(replay.code, 1, replay.stderr)
-    assert.match(replay.stderr, /1 letter is still bad: see \S+still/)
+    assert.match(replay.stderr, /1 letter is still bad: see \S+still\S+\. By stage: read 1\. /)
     assert.strictEqual(JSON.parse(replay.stdout).committed, 5)
     assert.deepStrictEqual(places(lettersOf(still)), [71])
     assert.strictEqual(lettersOf(still)[0]!.position.input, file)
@@ -130,6 +134,48 @@ describe.concurrent("effect-cassandra load with dead letters", () => {
     assert.strictEqual(now.code, 1, now.stderr)
     assert.strictEqual((await fixture.rows(uid)).find(({ id }) => id === 30)!.name, "row 30")
   }, 240_000)
+
+  it("replays the letters of one stage, and one that fails again is told by its line and its first place", async () => {
+    const uid = "staged"
+    const lines = fixture.lines(uid, 60)
+    lines[10] = "{"
+    lines[30] = lines[30]!.replace("\"id\":30", "\"id\":\"thirty\"")
+    lines[40] = lines[40]!.replace("\"id\":40", "\"id\":\"forty\"")
+    const file = fixture.write("staged.ndjson", lines)
+    const letters = fixture.path("staged.letters.ndjson")
+    const ended = await run(fixture.load(uid, file, undefined, "--max-errors=9", `--dead-letters=${letters}`))
+    assert.strictEqual(ended.code, 1, ended.stderr)
+    assert.deepStrictEqual(lettersOf(letters).map(({ position, stage }) => [position, stage]), [
+      [{ input: file, place: 11, unit: "line" }, "read"],
+      [{ input: file, place: 31, unit: "line" }, "encode"],
+      [{ input: file, place: 41, unit: "line" }, "encode"]
+    ])
+    // As an earlier version has written it.
+    const mended = Fs.readFileSync(letters, "utf8").replace("\"thirty\"", "30").replace(
+      "\"place\":41,\"unit\":\"line\"",
+      "\"place\":41"
+    )
+    const old = fixture.write("staged.mended.ndjson", mended.trimEnd().split("\n"))
+    const replay = replayOf(uid, old, "--stage=encode", "--json", `--dead-letters=${letters}.still`)
+    const failed = await run([...replay, "--on-bad-record=fail"].filter((arg) => !arg.startsWith("--dead-letters=")))
+    assert.strictEqual(failed.code, 2, failed.stderr)
+    assert.include(failed.stderr, `${old}, line 3 (of ${file}, record at 41), column id: `)
+    const encoded = await run(replay)
+    assert.strictEqual(encoded.code, 1, encoded.stderr)
+    const { deadLetters, deadLettersByStage, rows } = JSON.parse(encoded.stdout)
+    assert.deepStrictEqual([rows, deadLetters, deadLettersByStage], [2, 1, { read: 0, encode: 1, write: 0 }])
+    assert.isTrue((await fixture.rows(uid)).some(({ id }) => id === 30))
+    // The same job can't go on with others: what it has passed over would be left out.
+    const others = await run(replay.filter((arg) => !arg.startsWith("--stage=")))
+    assert.strictEqual(others.code, 3, others.stderr)
+    assert.match(
+      others.stderr,
+      /begun with --stage encode, and now it is to be read with no --stage.* Give --stage encode again/
+    )
+    const unread = await run(replayOf(`${uid}_read`, old, "--stage=read", "--on-bad-record=fail"))
+    assert.strictEqual(unread.code, 2, unread.stderr)
+    assert.include(unread.stderr, `${old}, line 1 (of ${file}, line 11): `)
+  }, 120_000)
 
   it("a CSV record of the wrong length is mended as a line", async () => {
     const uid = "comma"

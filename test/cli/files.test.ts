@@ -110,6 +110,22 @@ describe.concurrent("several files", () => {
     )
   })
 
+  it("another encoding or format under the same job is refused with both, before a row is read", async () => {
+    const file = fixture.write("encoded.ndjson", fixture.lines("encoded", 30))
+    const args = (...more: ReadonlyArray<string>) => fixture.load("encoded", file, undefined, ...more)
+    assert.strictEqual((await run(args("--encoding=latin1"))).code, 0)
+    fixture.write("encoded.ndjson", fixture.lines("encoded", 60))
+    const ended = await run(args())
+    assert.strictEqual(ended.code, 3, ended.stderr)
+    assert.match(
+      ended.stderr,
+      /encoded\.ndjson: cannot resume: the job was begun with --encoding windows-1252, and now it is to be read with --encoding UTF-8.* Give --encoding windows-1252 again, or start a new job/
+    )
+    assert.strictEqual((await fixture.rows("encoded")).length, 30)
+    assert.strictEqual((await run(args("--encoding=windows-1252"))).code, 0)
+    assert.strictEqual((await fixture.rows("encoded")).length, 60)
+  })
+
   it("CSV files with different headers are refused", async () => {
     const a = fixture.write("h-a.csv", ["job,id", "h,1"])
     const b = fixture.write("h-b.csv", ["job,id,name", "h,2,x"])

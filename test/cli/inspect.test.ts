@@ -120,6 +120,39 @@ describe.concurrent("effect-cassandra inspect", () => {
     assert.match((await run(inspect(directory), offline)).stdout, /^e1-a0-s0-n2\.wal .* gone: in Cassandra, or lost$/m)
   })
 
+  it("a state that was left behind is told, with who is newer, and none of its segments is called committed", async () => {
+    const { directory, pending, records } = await pendingState(fixture, "outdated")
+    const taken = await run(["savepoint", `--state=${directory}`, `--to=${fixture.path("to-outdated")}`], offline)
+    assert.strictEqual(taken.code, 0, taken.stderr)
+    const elsewhere = `${directory}-elsewhere`
+    Fs.renameSync(directory, elsewhere)
+    const anew = await run(fixture.load("outdated", fixture.write("anew.ndjson", fixture.lines("outdated", 30))))
+    assert.strictEqual(anew.code, 0, anew.stderr)
+    const words =
+      /is not the newest of job 'cli' \(uid 'outdated'\): it ends with checkpoint 3 of epoch 1.* says that epoch 2 has gone on/
+    const left = jsonOf(await run(inspect(elsewhere, "--json", "--verify")), 7)
+    assert.match(left.outdated, words)
+    assert.isAtLeast(left.ledger.committed[0], 3)
+    assert.deepStrictEqual(left.segments.map((one: { isCommitted: unknown }) => one.isCommitted), [null, null, null])
+    assert.deepStrictEqual([left.pendingRows, left.damage], [records, []])
+    Fs.rmSync(segmentPath(elsewhere, pending[2]!))
+    const text = await run(inspect(elsewhere))
+    assert.strictEqual(text.code, 7, text.stderr)
+    assert.match(text.stdout, new RegExp(`^OUTDATED +The state in .*${words.source}`, "m"))
+    assert.match(text.stdout, /^pending +120 rows, .*, when it was left behind$/m)
+    assert.match(text.stdout, /^e1-a0-s0-n0\.wal .* logged$/m)
+    assert.match(text.stdout, /^e1-a0-s0-n2\.wal .* gone: in Cassandra, or lost$/m)
+    assert.notMatch(text.stdout, / committed/)
+    // A savepoint is no worse for being old, but the ledger tells nothing of its rows either.
+    const savepoint = jsonOf(await run(inspect(taken.stdout.trim(), "--json")))
+    assert.match(
+      savepoint.outdated,
+      /^Since this savepoint was taken, epoch 2 of job 'cli' \(uid 'outdated'\) has gone on/
+    )
+    assert.deepStrictEqual([savepoint.segments[0].isCommitted, savepoint.pendingRows], [null, records])
+    assert.isNull(jsonOf(await run(inspect(directory, "--json"))).outdated)
+  })
+
   it("while the job runs, again and again, and disturbs nothing", async () => {
     const file = fixture.write("running.ndjson", fixture.wideLines("running", many))
     const { child, release, state } = await startAndHold(fixture, "running", file, "--json")

@@ -75,7 +75,7 @@ describe.concurrent("effect-cassandra repair", { timeout: 240_000 }, () => {
     const damaged = Fs.readFileSync(path)
     await loads("cut", file, 7)
     const lost =
-      /n1\.wal of checkpoint 2 .*: 20 of its rows stay in the log, 20 ARE LOST\. They lie behind the record at 60, up to the record at 80\./
+      /n1\.wal of checkpoint 2 .*: 20 of its rows stay in the log, 20 ARE LOST\. They lie behind the record at line 60 of \S+cut\.ndjson, up to the record at line 80\./
     ends(await repair(directory), 64, lost)
     ends(await repair(directory, "--yes"), 0, lost)
     assert.isTrue(damaged.equals(Fs.readFileSync(`${directory}/${pending[1]!.name}.broken`)))
@@ -112,6 +112,44 @@ describe.concurrent("effect-cassandra repair", { timeout: 240_000 }, () => {
     assert.isFalse(Fs.existsSync(to))
     assert.strictEqual(await epoch(), before)
     assert.isTrue(Fs.existsSync(segmentPath(elsewhere, pending[1]!)))
+  })
+
+  it("a job that another one has taken over is refused, before anybody is fenced; --take-over-from repairs it", async () => {
+    const uid = "owned"
+    const { directory, file, pending } = await pendingState(fixture, uid)
+    const ledger = `--checkpoint-keyspace=${keyspace}`
+    const taken = await run(["savepoint", `--state=${directory}`, `--to=${fixture.path("to-owned")}`, ledger])
+    assert.strictEqual(taken.code, 0, taken.stderr)
+    const heir = fixture.load(uid, file, undefined, `--from-savepoint=${taken.stdout.trim()}`).map((arg) =>
+      arg === "--job=cli" ? "--job=cli_heir" : arg.startsWith("--state=") ? `${arg}-heir` : arg
+    )
+    assert.strictEqual((await run(heir)).code, 0)
+    flip(segmentPath(directory, pending[1]!), blocksOf(segmentPath(directory, pending[1]!))[2]! + 50)
+    const rowsOf = async (job: string) => {
+      const query = `SELECT sub_id, checkpoint_id FROM ${keyspace}.checkpoints_${job} WHERE sink_id = '${uid}'`
+      return (await fixture.client.execute(query)).rows.map((row) => `${row["sub_id"]} ${row["checkpoint_id"]}`)
+    }
+    const before = await rowsOf("cli")
+    const words =
+      /^error: Job 'cli' \(uid 'owned'\) was taken over by job 'cli_heir' \(uid 'owned'\): .*--take-over-from cli_heir/m
+    const decision = [`--state=${directory}`, ledger, "--checkpoint=1"]
+    const to = fixture.path("owned-skipped.ndjson")
+    for (const more of [[], ["--yes"], ["--take-over-from=somebody", "--yes"]]) {
+      ends(await repair(directory, ...more), 7, words)
+      ends(await run(["commit", ...decision, ...more]), 7, words)
+      ends(await run(["skip", ...decision, `--to=${to}`, ...more]), 7, words)
+    }
+    assert.isFalse(Fs.existsSync(to))
+    assert.isTrue(Fs.existsSync(segmentPath(directory, pending[1]!)))
+    assert.deepStrictEqual(await rowsOf("cli"), before)
+    const own = await repair(directory, "--take-over-from=cli_heir", "--yes")
+    ends(own, 0, /So is job cli_heir, if it has taken this one over[^]*^repaired, under epoch/m)
+    // It is its own again, and the other one is refused.
+    ends(await run(["commit", ...decision, "--yes"]), 0, /^committed: checkpoint 1/m)
+    fixture.write(`${uid}.ndjson`, fixture.lines(uid, 300))
+    const back = await run(heir)
+    assert.strictEqual(back.code, 7, back.stderr)
+    assert.match(back.stderr, /'cli_heir' \(uid 'owned'\) was taken over by job 'cli' \(uid 'owned'\)/)
   })
 
   it("what would be a guess is refused, and nothing is changed", async () => {

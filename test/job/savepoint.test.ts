@@ -237,6 +237,8 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       )
       const summary = yield* end(yield* Effect.forkChild(run))
       assert.strictEqual(summary.outcome, "nothing-to-do")
-      assert.isTrue(said.some((text) => /is not where job 'a' .* has its ledger .*must not run any more/.test(text)))
+      assert.isTrue(said.some((text) =>
+        /savepoint is of job 'a' \(uid 'sink'\), whose ledger is \S+checkpoints_a .*do not start it again/.test(text)
+      ))
     }))
 })

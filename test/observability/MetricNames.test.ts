@@ -50,7 +50,7 @@ describe("names of metrics", () => {
           assert.include(text, "# TYPE checkpoint_latency_seconds histogram\n")
           assert.include(text, "\neffect_cassandra_checkpoint_failed_total{reason=\"not-written\"} 0\n")
           assert.include(text, "\neffect_cassandra_job_state{state=\"running\"} 0\n")
-          assert.include(text, "\neffect_cassandra_sink_dead_letters_total 0\n")
+          assert.include(text, "\neffect_cassandra_sink_dead_letters_total{stage=\"write\"} 0\n")
           assert.include(text, "\neffect_cassandra_checkpoint_last_completed_age_seconds 0\n")
         }),
         AllMetrics.layer

@@ -388,8 +388,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A state that the job has not gone on with is taken for its own: marks about others' rows count for its pending ones.",
     edit(
       recovery,
-      "if (newest === null || publishedEpoch <= newest.epoch) return Effect.void",
-      "if (newest === null || publishedEpoch > -1) return Effect.void"
+      "if (newest === null || publishedEpoch <= newest.epoch) return null",
+      "if (newest === null || publishedEpoch > -1) return null"
     )
   ),
 
@@ -439,10 +439,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     ),
     edit(
       letterFile,
-      "    const found = new Set<string>()\n",
-      "    const found = new Set<string>()\n    seen = found\n"
+      "    const found = new Map<string, Stage | null>()\n",
+      "    const found = new Map<string, Stage | null>()\n    seen = found\n"
     ),
-    edit(letterFile, "  let isDurable = false\n", "  let isDurable = false\n  let seen = new Set<string>()\n")
+    edit(
+      letterFile,
+      "  let isDurable = false\n",
+      "  let isDurable = false\n  let seen = new Map<string, Stage | null>()\n"
+    )
   ),
   bug(
     "poison-dropped",
@@ -483,7 +487,11 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "letters-counted-twice",
     "Letters that are written again after a restart count again.",
-    edit(setAside, "      ids.add(letter.id)\n", "      ids.add(`${letter.id} ${ids.size}`)\n")
+    edit(
+      setAside,
+      "      known.set(letter.id, letter.stage)\n",
+      "      known.set(`${letter.id} ${known.size}`, letter.stage)\n"
+    )
   ),
   bug(
     "letter-of-this-run",
@@ -523,7 +531,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A state that was left behind is repaired, and taken for the newest by that.",
     edit(
       "sink/CurrentState.ts",
-      "  yield* Recovery.mustBeNewest(state.directory, newestOf(state), known)\n",
+      "  if (why !== null) return yield* why\n",
       ""
     )
   ),
@@ -763,8 +771,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(recovery, "Effect.result(mustBeOwner({ jobId, uid }))", "Effect.result(Effect.void)"),
     edit(
       recovery,
-      "if (by !== undefined) return yield* new TakenOver",
-      "if (by !== undefined && jobId === \"\") return yield* new TakenOver"
+      "  if (by === undefined) return\n",
+      "  if (by === undefined || takeOverFrom === undefined) return\n"
     )
   ),
   bug(

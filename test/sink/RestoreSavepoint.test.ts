@@ -3,7 +3,7 @@
  * rows, positions and timestamps: test/job/savepoint.test.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Result } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger, Result } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import type { Session } from "../../src/cassandra/CassandraSession.ts"
 import type { JobName } from "../../src/checkpoint/CheckpointCommitter.ts"
@@ -263,6 +263,44 @@ describe("restoring a savepoint", () => {
         assert.isAbove(points, 20)
       }))
   }
+
+  it.effect("a job whose ledger is elsewhere is warned of, with that ledger and what is to be done; no other is", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const told: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (logLevel === "Warn") told.push(String(message))
+      })
+      const words = (of: string, ledger: string, own: string) =>
+        new RegExp(
+          `^The savepoint is of job '${of}' \\(uid 'sink'\\), whose ledger is ${ledger}, and this job's is ` +
+            `flink_auxiliary\\.checkpoints_${own} at .*nobody stops that job.*do not start it again`
+        )
+      const there = (jobId: string, ledger: string): Savepoint => ({ ...savepointOf(jobId), ledger })
+      const warned = Effect.fnUntraced(
+        function*(world: ReturnType<typeof makeWorld>, jobId: string, savepoint: Savepoint) {
+          told.length = 0
+          yield* Effect.provide(world.go(jobId, { savepoint }), Logger.layer([logger]))
+          assert.isAtMost(told.length, 1)
+          return told[0] ?? null
+        }
+      )
+      // Nothing of that job is here: under another name, and under its own.
+      assert.match((yield* warned(makeWorld(), "b", savepointOf("a")))!, words("a", "not known", "b"))
+      const elsewhere = there("a", "other.checkpoints_a at 10.0.0.9:9042")
+      assert.match((yield* warned(makeWorld(), "b", elsewhere))!, words("a", "other\\.checkpoints_a at 10.*", "b"))
+      const own = there("a", "flink_auxiliary.checkpoints_a at 10.0.0.9:9042")
+      assert.match((yield* warned(makeWorld(), "a", own))!, words("a", "flink_auxiliary\\.checkpoints_a at 10.*", "a"))
+      // A job of that name is here, which has come further, but it is another one.
+      const world = makeWorld()
+      for (let i = 0; i < 3; i++) yield* Effect.scoped(world.works("a", 20))
+      assert.match((yield* warned(world, "b", elsewhere))!, words("a", "other\\.checkpoints_a at 10.*", "b"))
+      // Where it is known to be here, or is not known to be elsewhere.
+      assert.isNull(yield* warned(world, "b", there("a", "flink_auxiliary.checkpoints_a at 10.0.0.9:9042")))
+      assert.isNull(yield* warned(world, "b", savepointOf("a")))
+      const moved = makeWorld()
+      yield* Effect.scoped(moved.works("a", 20))
+      assert.isNull(yield* warned(moved, "a", savepointOf("a")))
+    })))
 
   it.effect("a committer that keeps no record of it restores as it always did", () =>
     Effect.gen(function*() {

@@ -2,6 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import * as FileSystem from "effect/FileSystem"
+import { placeText } from "../../src/checkpoint/Element.ts"
 import type { DeadLetter } from "../../src/sink/DeadLetters.ts"
 import { toLine } from "../../src/sink/DeadLetters.ts"
 import * as DeadLetterSource from "../../src/source/DeadLetterSource.ts"
@@ -31,7 +32,7 @@ const read = Effect.fnUntraced(function*(lines: ReadonlyArray<string>, blockByte
 layer(NodeServices.layer)("DeadLetterSource", (it) => {
   it.effect("gives the records of letters, with every digit, the first place and the first timestamp", () =>
     Effect.gen(function*() {
-      const { bad, letters, records, source, statementOf, timestampOf } = yield* read([
+      const { bad, letters, path, records, source, statementOf, timestampOf } = yield* read([
         letter(7),
         raw(8, `{"v": 1234567890123456789}`),
         raw(9, "1;'x;''y'", csv),
@@ -45,10 +46,27 @@ layer(NodeServices.layer)("DeadLetterSource", (it) => {
       ])
       assert.deepStrictEqual(bad, [])
       assert.strictEqual(letters, 4)
-      assert.deepStrictEqual(source.locate!(2), { input: "rows.ndjson", place: 8 })
+      const line = (place: number) => ({ input: path, place, unit: "line" } as const)
+      assert.deepStrictEqual(source.locate!(2), { input: "rows.ndjson", place: 8, via: line(2) })
+      assert.strictEqual(placeText(source.locate!(2)), `${path}, line 2 (of rows.ndjson, record at 8)`)
+      assert.deepStrictEqual(source.locate!(9), line(9))
       assert.strictEqual(timestampOf(2), 1_700_000_000_000_008)
       assert.isNull(timestampOf(5))
       assert.isNull(statementOf(2))
+    }))
+
+  it.effect("of one stage, and none where it is not told; a position is not gone on from with another", () =>
+    Effect.gen(function*() {
+      const untold = letter(10).replace("\"stage\":\"encode\",", "")
+      const { path, records } = yield* read([letter(7), letter(8, { stage: "write" }), letter(9), untold])
+      assert.deepStrictEqual(records.map(([place]) => place), [1, 2, 3, 4])
+      const { letters, source } = yield* DeadLetterSource.make(path, { stage: "encode" })
+      assert.strictEqual(letters, 2)
+      const chunks = yield* Stream.runCollect(source.read(null))
+      assert.deepStrictEqual(chunks.flatMap((chunk) => chunk.records.map(({ place }) => place)), [1, 3])
+      const all = yield* DeadLetterSource.make(path)
+      const { message } = yield* Effect.flip(Stream.runDrain(all.source.read(chunks.at(-1)!.position)))
+      assert.match(message, /begun with --stage encode, and now it is to be read with no --stage/)
     }))
 
   it.effect("a row that was refused is of its statement", () =>

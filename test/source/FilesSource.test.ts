@@ -30,6 +30,27 @@ const files = Effect.fnUntraced(function*(contents: ReadonlyArray<string | Buffe
 const three = files([line({ a: 1 }) + line({ a: 2 }), line({ b: 1 }) + line({ b: 2 }), line({ c: 1 })])
 
 describe("FilesSource", () => {
+  it.effect("tells from a position alone which line of which file a place was", () =>
+    Effect.gen(function*() {
+      const paths = yield* three
+      const source = yield* open(paths, { maxRecords: 1 })
+      const chunks = yield* chunksOf(source)
+      const position = chunks[2]!.position
+      const places = recordsOf(chunks).slice(0, 3).map(([place]) => place)
+      // The files themselves are not asked.
+      for (const path of paths) Fs.rmSync(path)
+      assert.deepStrictEqual(places.map((place) => FilesSource.locateIn(position, place)), [
+        { input: paths[0]!, place: 1, unit: "line" },
+        { input: paths[0]!, place: 2, unit: "line" },
+        { input: paths[1]!, place: 1, unit: "line" }
+      ])
+      assert.isNull(FilesSource.locateIn(position, 2 * 2 ** 32 + 1))
+      const one = yield* Effect.provide(NdjsonSource.make(yield* temporaryFile("one", "{}\n")), NodeFileSystem.layer)
+      const [first] = yield* chunksOf(one)
+      assert.deepStrictEqual(FilesSource.locateIn(first!.position, 1), { input: one.describe, place: 1, unit: "line" })
+      assert.deepStrictEqual([FilesSource.locateIn(null, 1), FilesSource.locateIn({ next: 3 }, 1)], [null, null])
+    }))
+
   it.effect.prop(
     "gives the records of all files in order, and from any position exactly the rest",
     {

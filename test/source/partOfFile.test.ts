@@ -20,7 +20,8 @@ const placesOf = (chunks: ReadonlyArray<SourceChunk<unknown>>) =>
 /** Seven records, of which the second and the fifth are bad, and a blank line. */
 const ndjson = `{"a":1}\n{"a":\n{"a":3}\n\n{"a":4}\n[5]\n{"a":6}\n{"a":7}`
 const csv = `a,b\n1,1\n2\n"3\n",3\n\n4,4\n5,5,5\n6,6\n7,7\n`
-const headless = csv.slice(4)
+/** A bad one may be the first that is read, so it must not be one by the number of its fields. */
+const headless = csv.slice(4).replace("2\n", "2,t\"wo\n").replace("5,5,5", "5,\"5\"5")
 
 const csvWithout: MakeSource = (path, options) => CsvSource.make(path, { ...options, header: false })
 
@@ -92,6 +93,34 @@ layer(NodeServices.layer)("a part of a file", (it) => {
         const whole = lastPosition(yield* collect(yield* opened(0, null), null))
         assert.match((yield* readUntilFailure(yield* opened(0, 9), whole)).error.message, /begun without a limit/)
         assert.match((yield* readUntilFailure(yield* opened(1, null), whole)).error.message, /0 of its first records/)
+      }))
+  }
+
+  for (const [packing, pack] of packings) {
+    it.effect(`of CSV without a header, ${packing}: the first record that is read tells the number of fields, none that is skipped`, () =>
+      Effect.gen(function*() {
+        const titled = yield* temporaryFile("titled", pack("A title, with, commas\n1;one\n2;two\n3\n4;four"))
+        for (const encoding of ["utf-8", "latin1"]) {
+          for (const cut of cuts) {
+            const options = { ...cut, skip: 1, delimiter: ";", header: false, encoding, malformed: "reject" } as const
+            const source = yield* CsvSource.make(titled, options)
+            const chunks = yield* collect(source, null)
+            assert.deepStrictEqual(placesOf(chunks), ["2", "3", "4 BAD", "5"])
+            assert.deepStrictEqual(chunks.flatMap(({ records }) => records.map(({ value }) => value))[1], {
+              0: "2",
+              1: "two"
+            })
+            const bad = chunks.flatMap(({ rejected = [] }) => rejected)
+            assert.deepStrictEqual(bad[0]!.raw.csv!.columns, ["0", "1"])
+            for (let i = 0; i < chunks.length; i++) {
+              const rest = yield* collect(source, chunks[i]!.position)
+              assert.deepStrictEqual(placesOf([...chunks.slice(0, i + 1), ...rest]), ["2", "3", "4 BAD", "5"])
+            }
+          }
+        }
+        // All of it is skipped, and then it grows.
+        const all = yield* CsvSource.make(titled, { skip: 9, delimiter: ";", header: false })
+        assert.deepStrictEqual(yield* collect(all, null), [])
       }))
   }
 
