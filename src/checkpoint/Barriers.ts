@@ -34,6 +34,19 @@ export interface PositionedChunk<A> {
 /** Chunks read ahead of the pipeline. */
 const readAheadChunks = 2
 
+/**
+ * What could not be read, where it stood among the records: where a log is cut, what is lost is told by the places around it.
+ */
+const inPlace = <A>(good: ReadonlyArray<Record<A>>, rejected: ReadonlyArray<BadRecord>): Array<Element<A>> => {
+  const all: Array<Element<A>> = []
+  let next = 0
+  for (const record of good) {
+    while (next < rejected.length && rejected[next]!.place < record.place) all.push(rejected[next++]!)
+    all.push(record)
+  }
+  return all.concat(rejected.slice(next))
+}
+
 /** Between a last checkpoint that failed and the next try. */
 const lastCheckpointPause = "1 second"
 
@@ -58,8 +71,8 @@ export const inject = <A, E, R>(
     // Room is waited for first; then records and position move together, in one step that can't be interrupted, so
     // that a barrier (offered in one step as well) never comes between the two.
     const read = Stream.runForEach(chunks, (chunk) => {
-      const { rejected } = chunk
-      const all: ReadonlyArray<Element<A>> = rejected === undefined ? chunk.records : [...chunk.records, ...rejected]
+      const { records: good, rejected } = chunk
+      const all: ReadonlyArray<Element<A>> = rejected === undefined ? good : inPlace(good, rejected)
       const [head, ...tail] = all
       return head === undefined
         ? Effect.sync(() => {

@@ -6,7 +6,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -18,6 +17,7 @@ import { StatementRefused } from "../sink/SinkError.ts"
 import * as SinkStatement from "../sink/SinkStatement.ts"
 import type { FileOptions } from "../source/FileFormat.ts"
 import * as Savepoint from "../state/Savepoint.ts"
+import { CheckFailed } from "./CheckFailed.ts"
 import * as Input from "./input.ts"
 import { someOf } from "./nearest.ts"
 import type { InputOptions, LoadOptions } from "./options.ts"
@@ -26,6 +26,8 @@ import { formatBytes } from "./Progress.ts"
 import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
 import { makeBind } from "./timestampUnit.ts"
+
+export { CheckFailed } from "./CheckFailed.ts"
 
 /**
  * What a check found to be good, and what of it deserves a look.
@@ -37,20 +39,6 @@ export interface Checked<A> {
   readonly value: A
   readonly detail: string
   readonly warnings: ReadonlyArray<string>
-}
-
-/**
- * Something makes the load impossible that no other error tells of.
- *
- * @category errors
- * @since 0.1.0
- */
-export class CheckFailed extends Schema.TaggedError<CheckFailed>("effect-cassandra/cli/CheckFailed")("CheckFailed", {
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return this.detail
-  }
 }
 
 const good = <A>(value: A, detail: string, warnings: ReadonlyArray<string> = []): Checked<A> => ({

@@ -5,20 +5,16 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
-import * as Path from "node:path"
 import * as CassandraCommitter from "../cassandra/CassandraCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { SegmentHandle } from "../checkpoint/Manifest.ts"
 import * as ManualCommit from "../sink/ManualCommit.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
-import { CheckFailed } from "./checks.ts"
+import * as ExportFile from "./exportFile.ts"
 import { withLogLevel } from "./flag.ts"
 import { reportTo } from "./logFile.ts"
-import { ndjson } from "./loggedRows.ts"
 import { formatCount } from "./Progress.ts"
 import { printable, untilSignal } from "./report.ts"
 import * as State from "./state.ts"
@@ -32,9 +28,12 @@ const rowsOf = (segments: ReadonlyArray<SegmentHandle>): string => {
 }
 
 /** Decides on the oldest pending checkpoint: `before` comes when the claim stands, `plan` says what will be done. */
-const decide = Effect.fnUntraced(function*<E, R>(
+const decide = Effect.fnUntraced(function*<E, R, E2, R2>(
   options: CommitOptions,
-  plan: (segments: ReadonlyArray<SegmentHandle>) => string,
+  plan: (
+    state: StateDirectory.StateDirectory,
+    segments: ReadonlyArray<SegmentHandle>
+  ) => Effect.Effect<string, E2, R2>,
   before: (
     state: StateDirectory.StateDirectory,
     segments: ReadonlyArray<SegmentHandle>
@@ -49,9 +48,10 @@ const decide = Effect.fnUntraced(function*<E, R>(
   if (newest !== undefined && Result.isFailure(newest.manifest)) return yield* newest.manifest.failure
   // What can't be is refused before anybody is fenced.
   const segments = yield* ManualCommit.oldestPending(StateDirectory.newest(state), ledger.committed, checkpoint)
+  const planned = yield* plan(state, segments)
   line.print(printable(
     `Checkpoint ${checkpoint} of job ${jobId} (uid ${uid}): ${rowsOf(segments)} in ` +
-      `${segments.map(({ name }) => name).join(", ")}\n${plan(segments)}\nIn ${ledger.describe}, checkpoint ` +
+      `${segments.map(({ name }) => name).join(", ")}\n${planned}\nIn ${ledger.describe}, checkpoint ` +
       `${checkpoint} is recorded as done, and its files are removed from the log.`
   ))
   yield* State.confirm(options, state)
@@ -74,52 +74,45 @@ const say = Effect.fnUntraced(
   }
 )
 
-const commitIt = (options: CommitOptions) =>
-  Effect.scoped(decide(
-    options,
-    () => "These rows are taken to be in the table already: nobody will send them.",
-    () => Effect.void
-  )).pipe(Effect.flatMap((done) => say(`committed: checkpoint ${options.checkpoint}`, done)))
-
-/** All rows, or no file. It is on stable storage when this returns. */
-const exportTo = Effect.fnUntraced(function*(
-  to: string,
+const planOfCommit = Effect.fnUntraced(function*(
+  to: string | undefined,
   state: StateDirectory.StateDirectory,
   segments: ReadonlyArray<SegmentHandle>
 ) {
-  const fs = yield* FileSystem.FileSystem
-  const unwritable = ({ message }: { readonly message: string }) =>
-    new CheckFailed({ detail: `The rows could not be exported to ${to}, so they were not skipped: ${message}` })
-  const file = yield* Effect.mapError(fs.open(to, { flag: "wx" }), unwritable)
-  yield* Effect.forEach(
-    segments,
-    (handle) =>
-      Effect.scoped(Stream.runForEach(
-        ndjson(state, handle),
-        ({ text }) => Effect.mapError(file.writeAll(Buffer.from(text)), unwritable)
-      )),
-    { discard: true }
-  ).pipe(
-    Effect.andThen(Effect.mapError(file.sync, unwritable)),
-    Effect.andThen(
-      Effect.scoped(
-        Effect.flatMap(fs.open(Path.dirname(to), { flag: "r" }), (directory) => directory.sync)
-      ).pipe(Effect.mapError(unwritable))
-    ),
-    Effect.onError(() => Effect.ignore(fs.remove(to)))
-  )
+  const { damage, records } = yield* ExportFile.countSetAside(to, state, segments)
+  return [
+    "These rows are taken to be in the table already: nobody will send them.",
+    ...records === 0 ? [] : [
+      `${
+        ExportFile.describeSetAside(records)
+      } among them, and exported to ${to} first: nobody will set aside what is ` +
+      `committed.`
+    ],
+    ...damage.map((why) => `What was set aside behind this can't be told: ${why}`)
+  ].join("\n")
+})
+
+const commitIt = Effect.fnUntraced(function*(options: CommitOptions) {
+  const { checkpoint, to } = options
+  if (to !== undefined) yield* ExportFile.mustBeNew(to)
+  const done = yield* Effect.scoped(decide(
+    options,
+    (state, segments) => planOfCommit(to, state, segments),
+    (state, segments) => ExportFile.writeSetAside(to, state, segments)
+  ))
+  yield* say(`committed: checkpoint ${checkpoint}`, done)
 })
 
 const skipIt = Effect.fnUntraced(function*(options: SkipOptions) {
-  const fs = yield* FileSystem.FileSystem
   const { to } = options
-  if (yield* Effect.orElseSucceed(fs.exists(to), () => false)) {
-    return yield* new CheckFailed({ detail: `${to} is there already; give another file with --to` })
-  }
+  yield* ExportFile.mustBeNew(to)
   const done = yield* Effect.scoped(decide(
     options,
-    () => `These rows are exported to ${to}, and then dropped: they are NOT in the table, and nobody will send them.`,
-    (state, segments) => Effect.scoped(exportTo(to, state, segments))
+    () =>
+      Effect.succeed(
+        `These rows are exported to ${to}, and then dropped: they are NOT in the table, and nobody will send them.`
+      ),
+    (state, segments) => ExportFile.writeRows(to, state, segments)
   ))
   yield* say(`skipped: checkpoint ${options.checkpoint}, its rows are in ${to}`, done)
 })
@@ -146,7 +139,8 @@ export const commit = Command.make(
   Command.withShortDescription("Record by hand that a checkpoint's rows are in the table"),
   Command.withDescription(
     `Record by hand that the rows of the oldest pending checkpoint are in the table: for somebody who has brought them there
-  by other means, with the timestamps that export tells. They are not sent any more, and their files are removed.
+  by other means, with the timestamps that export tells. They are not sent any more, and their files are removed. Records
+  among them that were set aside are in no table: they are exported to the file that --to names, as export prints them.
 
   ${shared}`
   ),

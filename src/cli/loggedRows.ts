@@ -31,7 +31,7 @@ const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
     })
   })
   return (row) => {
-    if (row.statement === RowFrame.letterStatement) return letterLine(row)
+    if (isLetter(row)) return letterLine(row)
     const { place, statement, timestamp, values } = row
     const which = columns.length > 1 ? `,"statement":${statement}` : ""
     return `{"place":${place},"timestamp":${timestamp}${which},"values":${
@@ -40,19 +40,26 @@ const lineOf = ({ statements }: SegmentHeader): (row: LoggedRow) => string => {
   }
 }
 
+const isLetter = ({ statement }: LoggedRow): boolean => statement === RowFrame.letterStatement
+
 /**
- * The lines of each block of a segment. Those before a damaged block come, then it fails.
+ * The lines of each block of a segment, or those of the records alone that were set aside. Those before a damaged block
+ * come, then it fails.
  *
  * @category getters
  * @since 0.1.0
  */
-export const ndjson = (state: StateDirectory.StateDirectory, handle: SegmentHandle) =>
+export const ndjson = (
+  state: StateDirectory.StateDirectory,
+  handle: SegmentHandle,
+  which: "all" | "set-aside" = "all"
+) =>
   Stream.unwrap(Effect.map(StateDirectory.open(state, handle), ({ blocks, header }) => {
     const toLine = lineOf(header)
     return Stream.mapEffect(blocks, ({ offset, payload }) =>
       Effect.try({
         try: () => {
-          const rows = RowFrame.read(payload)
+          const rows = RowFrame.read(payload).filter((row) => which === "all" || isLetter(row))
           return { rows: rows.length, text: rows.map(toLine).join("") }
         },
         catch: (error) =>

@@ -156,6 +156,11 @@ export type ChangeOptions = Command.Command.Config.Infer<typeof change>
 export const commit = {
   ...job,
   checkpoint: Flag.required("checkpoint", Flag.count(0), "Id of the oldest pending checkpoint"),
+  to: Flag.optional(
+    "to",
+    Flag.text("file"),
+    "A new file, to which records are exported that were set aside (required if there are some)"
+  ),
   ...change,
   ...ledger
 } satisfies Command.Command.Config

@@ -54,6 +54,23 @@ const drain = Effect.fnUntraced(function*<E>(
 const Command = Schema.Literals(["chunk", "trigger"])
 
 describe("Barriers", () => {
+  it.effect("what could not be read comes where it stood, so that places tell what is before a cut of the log", () =>
+    Effect.gen(function*() {
+      const coordinator = yield* start
+      const raw = { text: "{", bytes: null, csv: null }
+      const chunk = {
+        records: [2, 3, 5].map((place) => new Record(place, place)),
+        rejected: [1, 4, 6, 7].map((place) => new BadRecord(place, "MalformedRecord", "it is none", raw)),
+        position: { next: 7 }
+      }
+      const seen = yield* drain(
+        coordinator,
+        Stream.provideService(Barriers.inject(Stream.make(chunk)), CheckpointCoordinator, coordinator)
+      )
+      const places = seen.flatMap((element) => element._tag === "Barrier" ? [] : [element.place])
+      assert.deepStrictEqual(places, [1, 2, 3, 4, 5, 6, 7])
+    }))
+
   it.effect.prop(
     "a barrier's position and count are those of the records before it, whenever it is triggered",
     {

@@ -88,6 +88,40 @@ describe.concurrent("effect-cassandra commit and skip", { timeout: 240_000 }, ()
     assert.deepStrictEqual(await ids("skip"), range(0, total))
   })
 
+  it("records that were set aside are in a file before a checkpoint is committed or skipped", async () => {
+    const lines = fixture.lines("aside", 90)
+    for (const id of [5, 44]) lines[id] = lines[id]!.replace(`"id":${id}`, `"id":"number ${id}"`)
+    const { directory } = await pendingState(fixture, "aside", { checkpoints: 2, lines })
+    const to = fixture.path("aside-kept.ndjson")
+    ends(
+      await decide("commit", directory, 1, "--yes"),
+      3,
+      /1 record was set aside in checkpoint 1: no table has it[^]*Give --to with a new file/
+    )
+    assert.strictEqual((await ledger("aside")).get(-1), 1)
+    ends(
+      await decide("commit", directory, 1, `--to=${to}`),
+      64,
+      /1 record was set aside among them, and exported to \S+aside-kept\.ndjson first[^]*Nothing was done/
+    )
+    assert.isFalse(Fs.existsSync(to))
+    ends(await decide("commit", directory, 1, `--to=${to}`, "--yes"), 0, /^committed: checkpoint 1, under epoch 2/m)
+    const read = (path: string) => Fs.readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line))
+    assert.deepStrictEqual(read(to).map(({ place, record }) => [place, record.id]), [[6, "number 5"]])
+
+    const skipped = fixture.path("aside-skipped.ndjson")
+    ends(await decide("skip", directory, 2, `--to=${skipped}`, "--yes"), 0, /^skipped: checkpoint 2/m)
+    assert.deepStrictEqual(read(skipped).map(({ place }) => place), range(41, 81))
+    assert.strictEqual(read(skipped).find(({ place }) => place === 45).record.id, "number 44")
+  })
+
+  it("commit with a file for what was set aside, where nothing was: there is no file", async () => {
+    const { directory } = await pendingState(fixture, "none_aside", { checkpoints: 1 })
+    const to = fixture.path("none-aside.ndjson")
+    ends(await decide("commit", directory, 1, `--to=${to}`, "--yes"), 0, /^committed: checkpoint 1/m)
+    assert.isFalse(Fs.existsSync(to))
+  })
+
   it("skip of a damaged checkpoint: nothing is dropped, and no half file is left", async () => {
     const { directory, pending } = await pendingState(fixture, "hurt", { checkpoints: 1 })
     flip(segmentPath(directory, pending[0]!), blocksOf(segmentPath(directory, pending[0]!))[2]! + 50)

@@ -1,6 +1,6 @@
 /**
  * Which lineage each process works on. A manifest is of the lineage of the process that wrote it, and that one is of the
- * lineage of the manifest that it has read last before its first of an epoch: so what a superseded process writes beside
+ * lineage of the newest manifest that it has read before its first of an epoch: so what a superseded process writes beside
  * its successor is told apart from what that goes on from.
  */
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
@@ -56,7 +56,8 @@ export class Lineages {
     if (phase !== "before") return
     if (operation === "read") {
       const epoch = epochOf(path)
-      if (epoch !== null) this.read.set(process, epoch)
+      // A sweep reads the older ones that are kept, and nobody goes on from these.
+      if (epoch !== null) this.read.set(process, Math.max(epoch, this.read.get(process) ?? 0))
     } else if (operation === "rename" && path.endsWith(".manifest.tmp")) {
       const epoch = epochOf(path.slice(0, -".tmp".length))
       if (epoch === null) return

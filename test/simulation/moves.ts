@@ -22,7 +22,6 @@ import * as Savepoint from "../../src/state/Savepoint.ts"
 import { preambleBytes } from "../../src/state/WalFormat.ts"
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
 import type { World } from "../../src/testing/internal/crashWorld.ts"
-import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { Lineages } from "./lineages.ts"
 import type { Oracle } from "./oracle.ts"
 import { directory } from "./oracle.ts"
@@ -143,12 +142,12 @@ export class Operator {
   }
 
   /** That of the machine, and of those that its savepoint came from, each with the record up to which it counts. */
-  disksOf(machine: Machine): ReadonlyArray<{ readonly disk: SimulatedDisk; readonly upTo: number }> {
-    const disks = [{ disk: machine.disk, upTo: Infinity }]
+  machinesOf(machine: Machine): ReadonlyArray<{ readonly machine: Machine; readonly upTo: number }> {
+    const machines = [{ machine, upTo: Infinity }]
     for (let from = this.home(machine).from; from !== null; from = this.home(from.machine).from) {
-      disks.push({ disk: from.machine.disk, upTo: Math.min(from.upTo, disks.at(-1)!.upTo) })
+      machines.push({ machine: from.machine, upTo: Math.min(from.upTo, machines.at(-1)!.upTo) })
     }
-    return disks
+    return machines
   }
 
   /** What a process logs, of what became of its savepoint. */

@@ -24,7 +24,6 @@ export const query = `INSERT INTO ${table} (id, seq, rank) VALUES (?, ?, ?)`
 export const update = `UPDATE ${table} SET rank = ?, seq = ? WHERE id = ?`
 export const ledgerTable = (jobId: string): string => `flink_auxiliary.checkpoints_${jobId}`
 export const directory = "/data/jobs/state"
-export const lettersPath = "/data/jobs/letters.ndjson"
 
 const epochRow = -1
 const timestampRow = -3
@@ -47,6 +46,8 @@ export interface Naming {
   readonly subtasks: ReadonlyArray<number>
   readonly lineage: number
   readonly records: ReadonlySet<number>
+  /** Called when the ledger has it. */
+  readonly onDone: () => void
   isDone: boolean
 }
 
@@ -86,55 +87,6 @@ export class Oracle {
     return this.bad[seq - 1] ?? ""
   }
 
-  /**
-   * The letters on the disk, once each, are those of the bad ones among the first `records` records, and as many as the job
-   * says. A letter stays where it was written: what came with a savepoint, and was committed before, is on one of the
-   * disks that the savepoint came from.
-   */
-  letters(
-    [own, ...before]: ReadonlyArray<{ readonly disk: SimulatedDisk; readonly upTo: number }>,
-    records: number,
-    { deadLetters }: { readonly deadLetters: number }
-  ): void {
-    const here = this.lettersOn(own!.disk)
-    const elsewhere = new Set<number>()
-    for (const { disk, upTo } of before) {
-      for (const place of this.lettersOn(disk).keys()) if (place <= upTo) elsewhere.add(place)
-    }
-    const count = here.size
-    for (let seq = 1; seq <= records; seq++) {
-      const ids = here.get(seq)
-      here.delete(seq)
-      if (!this.isPoison(seq)) {
-        if (ids !== undefined) this.violate(`record ${seq} is good, and there is a dead letter of it`)
-        continue
-      }
-      if (ids === undefined) {
-        if (elsewhere.has(seq)) continue
-        this.violate(`record ${seq} is bad (${this.badOf(seq)}), and there is no dead letter of it`)
-      } else if (ids.size > 1) {
-        this.violate(`there are ${ids.size} dead letters of record ${seq}: ${[...ids].join(" ")}`)
-      }
-    }
-    for (const seq of here.keys()) this.violate(`there is a dead letter of record ${seq}, which was not read yet`)
-    if (deadLetters !== count) this.violate(`the job counts ${deadLetters} dead letters, and there are ${count}`)
-  }
-
-  /** The ids of the letters on a disk, by their record. */
-  private lettersOn(disk: SimulatedDisk): Map<number, Set<string>> {
-    const byPlace = new Map<number, Set<string>>()
-    for (const line of Buffer.from(disk.files().get(lettersPath) ?? []).toString().split("\n")) {
-      const letter = letterOf(line)
-      if (letter === null) continue
-      const place = letter.position.place
-      const ids = byPlace.get(place) ?? new Set()
-      byPlace.set(place, ids.add(letter.id))
-      const payload = letter.line ?? `record ${-Number(String(letter.record?.rank).replace("rank ", "-"))}`
-      if (payload !== `record ${place}`) this.violate(`the letter of record ${place} holds ${payload}`)
-    }
-    return byPlace
-  }
-
   /** In the order in which they begin. */
   newLineage(): number {
     return this.lineageCount++
@@ -152,7 +104,8 @@ export class Oracle {
     this.missing.set(lineage, missing)
   }
 
-  private mayBeMissing(lineage: number, seq: number): boolean {
+  /** Whether somebody was told that a record of a lineage is missing. */
+  mayBeMissing(lineage: number, seq: number): boolean {
     if (this.missing.get(lineage)?.has(seq) === true) return true
     const parent = this.parents.get(lineage)
     return parent !== undefined && seq <= parent.upTo && this.mayBeMissing(parent.lineage, seq)
@@ -183,6 +136,7 @@ export class Oracle {
       const isDone = naming.subtasks.every((subtask) => (ledger.get(subtask) ?? 0n) >= BigInt(naming.checkpointId))
       if (isDone) {
         naming.isDone = true
+        naming.onDone()
         this.mayMiss(naming.lineage, naming.records)
       }
       // Whoever has claimed the job since sends the rows, and nobody may say any more that they are done with.
@@ -196,7 +150,7 @@ export class Oracle {
   }
 
   /** The lineage that a record got its timestamp in. */
-  private ownerOf(lineage: number, seq: number): number {
+  ownerOf(lineage: number, seq: number): number {
     const parent = this.parents.get(lineage)
     return parent === undefined || seq > parent.upTo ? lineage : this.ownerOf(parent.lineage, seq)
   }
@@ -380,29 +334,13 @@ export class Oracle {
       if (temporary !== null && Number(temporary[1]) > epoch) continue
       if (
         !listed.has(path) && !path.endsWith(".manifest") && path !== `${directory}/job.json` &&
-        path !== lettersPath && !path.endsWith(".broken") &&
+        !path.endsWith(".broken") &&
         !path.startsWith(`${directory}/lock.`)
       ) {
         this.violate(`${path} was left behind`)
       }
     }
     if (manifests.length < 1 || manifests.length > retained) this.violate(`${manifests.length} manifests were left`)
-  }
-}
-
-interface Letter {
-  readonly id: string
-  readonly position: { readonly place: number }
-  readonly line?: string
-  readonly record?: { readonly rank: number | string }
-}
-
-/** Null for a line that a crash has cut off. */
-const letterOf = (line: string): Letter | null => {
-  try {
-    return line === "" ? null : JSON.parse(line)
-  } catch {
-    return null
   }
 }
 

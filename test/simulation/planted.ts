@@ -39,6 +39,7 @@ const restore = "sink/RestoreSavepoint.ts"
 const recovery = "sink/Recovery.ts"
 const manualCommit = "sink/ManualCommit.ts"
 const manualRepair = "sink/ManualRepair.ts"
+const exportFile = "cli/exportFile.ts"
 
 const stampOnce = [
   edit(
@@ -462,8 +463,31 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "A record that could not be read is passed over without a letter.",
     edit(
       "checkpoint/Barriers.ts",
-      "rejected === undefined ? chunk.records : [...chunk.records, ...rejected]",
-      "chunk.records"
+      "rejected === undefined ? good : inPlace(good, rejected)",
+      "good"
+    )
+  ),
+  bug(
+    "unreadable-last",
+    "What could not be read is logged behind all that was read with it: where a cut loses it, the range that is told is wrong.",
+    edit("checkpoint/Barriers.ts", "inPlace(good, rejected)\n", "[...good, ...rejected]\n")
+  ),
+  bug(
+    "letter-of-a-committed-checkpoint",
+    "A start writes the letters of a checkpoint that the ledger has: those too that a person has skipped on purpose.",
+    edit(
+      subtask,
+      "    if (segment === null || skipped) {\n",
+      "    const again = skipped ? sink.setAside?.ofSegment(segment!, true) : undefined\n" +
+        "    if (again !== undefined) {\n" +
+        "      yield* Effect.ignore(Effect.scoped(Effect.gen(function*() {\n" +
+        "        const { blocks } = yield* backend.openSegment(segment!)\n" +
+        "        const rowsOf = SegmentRows.ofBlocks(segment!.name, segment!)\n" +
+        "        yield* Stream.runForEach(blocks, (block) => Effect.flatMap(rowsOf([block]), again.rows))\n" +
+        "        yield* again.finish\n" +
+        "      })))\n" +
+        "    }\n" +
+        "    if (segment === null || skipped) {\n"
     )
   ),
   bug(
@@ -595,6 +619,49 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       "yield* backend.completeCheckpoint({ ...adopted, pending: left })",
       "yield* backend.completeCheckpoint({ ...adopted, pending: [] })"
     )
+  ),
+
+  bug(
+    "repair-cuts-the-letters",
+    "A cut keeps the rows before the damage, and not the records among them that were set aside.",
+    edit(
+      manualRepair,
+      "for (const block of scan.blocks) yield* SegmentRows.append(writer, block)",
+      "for (const { payload } of scan.blocks) {\n" +
+        "    const rows: Array<Buffer> = []\n" +
+        "    for (let at = 0; at < payload.length; at += 4 + payload.readUInt32BE(at)) {\n" +
+        "      const row = payload.subarray(at, at + 4 + payload.readUInt32BE(at))\n" +
+        "      if (row.readUInt16BE(20) !== 65535) rows.push(row)\n" +
+        "    }\n" +
+        "    if (rows.length > 0) {\n" +
+        "      yield* SegmentRows.append(writer, { payload: Buffer.concat(rows), rows: rows.length })\n" +
+        "    }\n" +
+        "  }"
+    )
+  ),
+  bug(
+    "commit-forgets-the-letters",
+    "A checkpoint is committed by hand, and the records that were set aside with it are nowhere any more. (Was so.)",
+    edit(exportFile, "if (records > 0) yield* write(", "if (records < 0) yield* write(")
+  ),
+  bug(
+    "skip-exports-rows-alone",
+    "What is skipped is exported without the records that were set aside.",
+    edit(
+      "cli/loggedRows.ts",
+      "which === \"all\" || isLetter(row)",
+      "which === \"all\" ? !isLetter(row) : isLetter(row)"
+    )
+  ),
+  bug(
+    "export-not-synced",
+    "A power loss takes what was exported, when the ledger says that the log need not have it any more.",
+    edit(exportFile, "      Effect.andThen(Effect.mapError(file.sync, unwritable)),\n", "")
+  ),
+  bug(
+    "export-directory-not-synced",
+    "A power loss takes the name of the file that was exported to.",
+    edit(exportFile, "(directory) => directory.sync)", "() => Effect.void)")
   ),
 
   // --- going on

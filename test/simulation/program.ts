@@ -312,15 +312,16 @@ export const generate = (seed: number): Program => {
       checkpoint: { ...program.checkpoint, intervalMillis: 10, minPauseMillis: 0, timeoutMillis: 10_000 }
     }
   }
-  if (ownDice.chance(0.05)) return comesBack(ownDice, program)
+  const verbBadDice = makeDice(seed + 0.4375 * 0x1_0000_0000)
+  if (ownDice.chance(0.05)) return withBad(verbBadDice, comesBack(ownDice, program), 0.3)
   const verbDice = makeDice(seed + 0.9375 * 0x1_0000_0000)
   if (program.savepoints === null && !FaultProgram.hasSlowCleanUp(faults) && verbDice.chance(0.25)) {
-    return withVerbs(verbDice, program)
+    return withBad(verbBadDice, withVerbs(verbDice, program), 0.5)
   }
   // Not the dice of the savepoints: of those that have none, none would have bad records.
   const badDice = makeDice(seed + 0.8125 * 0x1_0000_0000)
   // What it is about there, deaths and moves, is drawn already.
-  if (program.savepoints !== null) return withBad(badDice, program)
+  if (program.savepoints !== null) return withBad(badDice, program, 0.3)
   if (!FaultProgram.hasSlowCleanUp(faults)) return spoiled(badDice, program)
   // Records come, and checkpoints are triggered, while the run that failed is cleaned up.
   return {
@@ -370,13 +371,12 @@ const comesBack = (dice: Dice, program: Program): Program => {
 
 /** With bad records, and deaths where these are kept. */
 const spoiled = (dice: Dice, program: Program): Program => {
-  const bad = withBad(dice, program)
+  const bad = withBad(dice, program, 0.3)
   return bad === program ? program : aroundLetters(dice, bad)
 }
 
-/** Three of ten have bad records. */
-const withBad = (dice: Dice, program: Program): Program => {
-  if (!dice.chance(0.3)) return program
+const withBad = (dice: Dice, program: Program, chance: number): Program => {
+  if (!dice.chance(chance)) return program
   const rate = dice.pick([0.05, 0.2, 0.2, 0.6])
   const kinds = dice.pick<ReadonlyArray<Bad>>([
     ["malformed", "misfit", "refused", "unheard"],

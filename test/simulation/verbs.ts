@@ -4,11 +4,11 @@
  * does: looks, refuses, takes the lock, claims.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { CheckpointCommitter } from "../../src/checkpoint/CheckpointCommitter.ts"
 import type { SegmentHandle } from "../../src/checkpoint/Manifest.ts"
+import * as ExportFile from "../../src/cli/exportFile.ts"
 import * as CurrentState from "../../src/sink/CurrentState.ts"
 import * as ManualCommit from "../../src/sink/ManualCommit.ts"
 import * as ManualRepair from "../../src/sink/ManualRepair.ts"
@@ -19,6 +19,7 @@ import * as StateDirectory from "../../src/state/StateDirectory.ts"
 import type { Feasible } from "../../src/state/StateRepair.ts"
 import type { Machine, Process } from "../../src/testing/internal/crashProcess.ts"
 import type { World } from "../../src/testing/internal/crashWorld.ts"
+import type { Letters } from "./letters.ts"
 import type { Lineages } from "./lineages.ts"
 import type { Naming, Oracle } from "./oracle.ts"
 import { directory, manifestsOf } from "./oracle.ts"
@@ -26,6 +27,8 @@ import type { Program } from "./program.ts"
 import type { Damage, JobRun, Verb } from "./verbPrograms.ts"
 
 const names = { jobId: "job", uid: "sink" }
+/** Where a person keeps what he exports: beside the state. */
+const rooms = "/data/jobs"
 
 /** The command has found nothing that it could do. */
 class NothingThere extends Error {
@@ -34,12 +37,23 @@ class NothingThere extends Error {
 
 export const verbOf = ({ run }: Process): Verb | undefined => (run as JobRun).verb
 
+interface Block {
+  readonly end: number
+  readonly records: ReadonlyArray<number>
+  /** Those of the records that were set aside. */
+  readonly letters: ReadonlyArray<number>
+}
+
+const placesOf = (rows: ReadonlyArray<RowFrame.LoggedRow>): ReadonlyArray<number> => rows.map(({ place }) => place)
+
 /** Records of a segment by block, and where each block ends. It has to be whole. */
-const blocksOf = (bytes: Buffer): ReadonlyArray<{ readonly end: number; readonly records: ReadonlyArray<number> }> => {
-  const blocks: Array<{ readonly end: number; readonly records: ReadonlyArray<number> }> = []
+const blocksOf = (bytes: Buffer): ReadonlyArray<Block> => {
+  const blocks: Array<Block> = []
   for (let at = 20 + bytes.readUInt32BE(12); at < bytes.length;) {
     const end = at + 12 + bytes.readUInt32BE(at)
-    blocks.push({ end, records: RowFrame.read(bytes.subarray(at + 12, end)).map(({ place }) => place) })
+    const rows = RowFrame.read(bytes.subarray(at + 12, end))
+    const letters = rows.filter(({ statement }) => statement === RowFrame.letterStatement)
+    blocks.push({ end, records: placesOf(rows), letters: placesOf(letters) })
     at = end
   }
   return blocks
@@ -57,6 +71,9 @@ export class Verbs {
   private readonly world: World
   private readonly oracle: Oracle
   private readonly lineages: Lineages
+  private readonly letters: Letters
+  /** Files that were exported to: nobody gives the same name twice. */
+  private files = 0
   /** Checkpoints that are decided on, by process: whoever runs his command again says the same number. */
   private readonly decided = new Map<Process, number>()
   private readonly planted = new Set<Process>()
@@ -66,11 +83,12 @@ export class Verbs {
   /** Files that were damaged, by machine and path, as they were before. */
   private readonly before = new Map<string, Buffer>()
 
-  constructor(program: Program, world: World, oracle: Oracle, lineages: Lineages) {
+  constructor(program: Program, world: World, oracle: Oracle, lineages: Lineages, letters: Letters) {
     this.program = program
     this.world = world
     this.oracle = oracle
     this.lineages = lineages
+    this.letters = letters
   }
 
   /** Whether a repair is still to come after a process. */
@@ -138,14 +156,17 @@ export class Verbs {
       let epoch = 0
       let naming: Naming | null = null
       const before = Effect.fnUntraced(function*(this: Verbs, segments: ReadonlyArray<SegmentHandle>) {
-        if (verb.kind === "skip") yield* this.exportRows(state, checkpointId, segments)
+        const path = yield* this.exportRows(verb, state, segments)
+        const { letters, records } = this.recordsOf(process, segments, checkpointId)
+        if (verb.kind === "commit" && letters.size > 0) this.world.count("by hand: commit, with letters")
         naming = {
           jobId: names.jobId,
           epoch,
           checkpointId,
           subtasks: segments.map(({ subtask }) => subtask),
           lineage: this.lineages.of(process),
-          records: this.recordsOf(process, segments, checkpointId),
+          records,
+          onDone: () => this.letters.isExported(process.machine, path, verb.kind === "skip" ? records : letters),
           isDone: false
         }
         this.oracle.named(naming)
@@ -166,40 +187,47 @@ export class Verbs {
     Effect.scoped
   ).bind(this)
 
-  /** What the person has named with a checkpoint. */
-  private recordsOf(process: Process, segments: ReadonlyArray<SegmentHandle>, checkpointId: number): Set<number> {
+  /** What the person has named with a checkpoint, and what of it was set aside, as far as it can be read. */
+  private recordsOf(process: Process, segments: ReadonlyArray<SegmentHandle>, checkpointId: number) {
     const files = process.machine.disk.files()
     const records = new Set<number>()
+    const letters = new Set<number>()
     for (const handle of segments) {
       if (handle.checkpointId !== checkpointId) {
         this.world.violate(`${handle.name} of checkpoint ${handle.checkpointId} was decided on as ${checkpointId}`)
       }
       const path = `${directory}/segments/${handle.name}`
-      const bytes = this.before.get(`${process.machine.number} ${path}`) ?? files.get(path)
+      const now = files.get(path)
+      const bytes = this.before.get(`${process.machine.number} ${path}`) ?? now
       // A superseded process may find that its successor has sent and removed it.
       if (bytes === undefined) continue
-      for (const block of blocksOf(bytes)) for (const record of block.records) records.add(record)
+      // Of a file that has lost its end nothing is printed.
+      const whole = now?.length === bytes.length ? wholeBytes(now, bytes) : 0
+      for (const block of blocksOf(bytes)) {
+        for (const record of block.records) records.add(record)
+        if (block.end <= whole) { for (const record of block.letters) letters.add(record) }
+      }
     }
-    return records
+    return { records, letters }
   }
 
-  /** Reads all of them through the checks that a load makes, and keeps them durably. */
+  /** As the command does it. What is to be skipped has to be whole. */
   private readonly exportRows = Effect.fnUntraced(function*(
     this: Verbs,
+    { kind }: Verb,
     state: StateDirectory.StateDirectory,
-    checkpointId: number,
     segments: ReadonlyArray<SegmentHandle>
   ) {
-    const fs = yield* FileSystem.FileSystem
-    for (const handle of segments) {
-      const damage = yield* StateDirectory.verify(state, handle)
-      if (damage === null || damage.length > 0) return yield* Effect.fail(new NothingThere())
+    const path = `${rooms}/${kind === "skip" ? "skipped" : "aside"}-${this.files++}.ndjson`
+    if (kind === "commit") yield* ExportFile.writeSetAside(path, state, segments)
+    else {
+      for (const handle of segments) {
+        const damage = yield* StateDirectory.verify(state, handle)
+        if (damage === null || damage.length > 0) return yield* Effect.fail(new NothingThere())
+      }
+      yield* ExportFile.writeRows(path, state, segments)
     }
-    yield* Effect.scoped(Effect.gen(function*() {
-      const file = yield* fs.open(`${directory}/../skipped-${checkpointId}.ndjson`, { flag: "w" })
-      yield* file.writeAll(Buffer.from(JSON.stringify(segments)))
-      yield* file.sync
-    }))
+    return path
   }).bind(this)
 
   // --- repair

@@ -20,9 +20,10 @@ import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import type { Outcome, Scenario } from "../../src/testing/internal/crashModel.ts"
 import type { Process } from "../../src/testing/internal/crashProcess.ts"
 import { World } from "../../src/testing/internal/crashWorld.ts"
+import * as LettersOf from "./letters.ts"
 import { Lineages } from "./lineages.ts"
 import { Operator } from "./moves.ts"
-import { directory, ledgerTable, lettersPath, Oracle, query, recordsRead, table, update } from "./oracle.ts"
+import { directory, ledgerTable, Oracle, query, recordsRead, table, update } from "./oracle.ts"
 import type { Program } from "./program.ts"
 import type { Row } from "./source.ts"
 import { sourceOf } from "./source.ts"
@@ -146,8 +147,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       yield* operator.rival(process)
       return summary
     }))
-    const letters = DeadLetterFile.layer({ path: lettersPath, maxErrors: Number.POSITIVE_INFINITY })
-    return Effect.provide(hasBad ? Effect.provide(job, letters) : job, services, { local: true }).pipe(
+    const setAside = DeadLetterFile.layer({ path: LettersOf.path, maxErrors: Number.POSITIVE_INFINITY })
+    return Effect.provide(hasBad ? Effect.provide(job, setAside) : job, services, { local: true }).pipe(
       Effect.tapError((error) => Effect.sync(() => world.count(`ended with ${error._tag}`)))
     )
   }
@@ -199,13 +200,17 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     },
     onStep: (process, step) => {
       if (step !== null) lineages.onStep(process, step)
+      if (step?.operation === "write" && step.path === LettersOf.path) {
+        readLedger()
+        letters.onStep(process, step)
+      }
       if (step === null) {
         if (!operator.taking.has(process)) jobOf(process).isBetweenRuns = false
       } else if (step.operation === "write" && step.phase === "after") checkBound(process)
     },
     refuses,
     // Nothing in it says what it was, as in any text that people are to edit.
-    mayFlip: (path) => path !== lettersPath,
+    mayFlip: (path) => path !== LettersOf.path,
     mayFreeze: (process) => process.claim === "known",
     // Nobody gives a machine up before it is repaired.
     isDamageReport: (error, process) => isDamageReport(error) && !verbs.willRepair(process),
@@ -227,8 +232,11 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       // Whoever ends well has everything in the table that his last checkpoint covers (unless stopped between two runs).
       if (world.zombies().length > 0 || jobOf(process).isBetweenRuns) return
       const read = recordsRead(process.machine.disk)
-      oracle.contents(world.rows(table), lineages.of(process), read, false)
-      if (hasBad) oracle.letters(operator.disksOf(process.machine), read, process.exit.value as Job.JobSummary)
+      const lineage = lineages.of(process)
+      oracle.contents(world.rows(table), lineage, read, false)
+      if (hasBad) {
+        letters.judge(operator.machinesOf(process.machine), lineage, read, process.exit.value as Job.JobSummary)
+      }
     },
     // With several checkpoints kept, an old one may still list what is in, until the next start.
     onFinished: ({ machine }) => {
@@ -243,8 +251,14 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       }
       oracle.contents(world.rows(table), lineages.of(last), oracle.records, true)
       if (hasBad && exit?._tag === "Success") {
-        oracle.letters(operator.disksOf(machine), oracle.records, exit.value as Job.JobSummary)
+        letters.judge(
+          operator.machinesOf(machine),
+          lineages.of(last),
+          oracle.records,
+          exit.value as Job.JobSummary
+        )
       }
+      letters.judgeExports()
       oracle.order()
       oracle.files(machine.disk, program.retainedCheckpoints)
     }
@@ -253,7 +267,8 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   const world: World = new World(program, scenario, options.trace)
   const lineages: Lineages = new Lineages(oracle)
   const operator: Operator = new Operator(program, world, oracle, lineages)
-  const verbs: Verbs = new Verbs(program, world, oracle, lineages)
+  const letters: LettersOf.Letters = new LettersOf.Letters(oracle, lineages, (what) => world.violate(what))
+  const verbs: Verbs = new Verbs(program, world, oracle, lineages, letters)
   return world.live()
 }
 

@@ -33,8 +33,8 @@ export interface Cluster {
   readonly network: Network
   /** All rows with this number of a program, at quorum. */
   readonly rows: (program: number) => Effect.Effect<ReadonlyArray<Row>>
-  /** The rows of a job's ledger by their number, at serial consistency. */
-  readonly ledger: (uid: string) => Effect.Effect<ReadonlyMap<number, number>>
+  /** The rows of a job's ledger by their number, at serial consistency. Default job: that of all programs. */
+  readonly ledger: (uid: string, job?: string) => Effect.Effect<ReadonlyMap<number, number>>
 }
 
 /** The proxies of all nodes. An outage is over whatever else is set, and leaves it as it was. */
@@ -108,9 +108,9 @@ export const makeCluster = Effect.fnUntraced(function*(
           seqTime: Number(row["st"]),
           rankTime: Number(row["rt"])
         }))),
-    ledger: (uid) =>
+    ledger: (uid, job = jobId) =>
       session.query(
-        `SELECT sub_id, checkpoint_id FROM ${ledgerKeyspace}.checkpoints_${jobId} WHERE sink_id = ?`,
+        `SELECT sub_id, checkpoint_id FROM ${ledgerKeyspace}.checkpoints_${job} WHERE sink_id = ?`,
         [uid],
         { consistency: "SERIAL" }
       ).pipe(

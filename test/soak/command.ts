@@ -5,7 +5,7 @@ import * as ChildProcess from "node:child_process"
 import { fileURLToPath } from "node:url"
 import type { RestartStrategyConfig } from "../../src/checkpoint/RestartStrategy.ts"
 import type { Cluster } from "./cluster.ts"
-import { jobId, ledgerKeyspace, table } from "./cluster.ts"
+import { ledgerKeyspace, table } from "./cluster.ts"
 import type { Program, Run } from "./program.ts"
 
 const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
@@ -20,6 +20,7 @@ export interface Ended {
     readonly replayedCheckpoints: number
     readonly restarts: number
   } | null
+  readonly stdout: string
   readonly stderr: string
 }
 
@@ -54,6 +55,23 @@ const restartFlags = (config: RestartStrategyConfig): ReadonlyArray<string> => {
   }
 }
 
+/** Where a job is, under which name, and what it began with or is taken over from. */
+export interface Home {
+  readonly jobId: string
+  readonly state: string
+  readonly fromSavepoint?: string | undefined
+  readonly takeOverFrom?: string | undefined
+}
+
+const ledgerFlags = ({ contactPoints }: Cluster): ReadonlyArray<string> => [
+  "--contact-points",
+  contactPoints.join(","),
+  "--local-dc",
+  "datacenter1",
+  "--checkpoint-keyspace",
+  ledgerKeyspace
+]
+
 /**
  * What the program says as flags. Bytes are `scale` times as many, as there are so many records for one of the program;
  * times of checkpoints grow less, as a real request takes a few milliseconds and not a few turns.
@@ -61,16 +79,17 @@ const restartFlags = (config: RestartStrategyConfig): ReadonlyArray<string> => {
 export const flagsOf = (program: Program, run: Run, scale: number, options: {
   readonly cluster: Cluster
   readonly file: string
-  readonly state: string
+  readonly home: Home
   readonly uid: string
   readonly takeOver: boolean
 }): ReadonlyArray<string> => {
   const { checkpoint } = program
+  const { fromSavepoint, jobId, state, takeOverFrom } = options.home
   const bytes = (value: number) => String(Math.min(value * scale, 67_108_864))
   return [
-    ["load", options.file, "--query", query, "--job", jobId, "--uid", options.uid, "--state", options.state],
-    ["--contact-points", options.cluster.contactPoints.join(","), "--local-dc", "datacenter1"],
-    ["--consistency", "LOCAL_QUORUM", "--checkpoint-keyspace", ledgerKeyspace, "--checkpoint-replication", "3"],
+    ["load", options.file, "--query", query, "--job", jobId, "--uid", options.uid, "--state", state],
+    ledgerFlags(options.cluster),
+    ["--consistency", "LOCAL_QUORUM", "--checkpoint-replication", "3"],
     ["--parallelism", String(run.parallelism), "--max-in-flight", String(program.requestsInFlightMax)],
     ["--segment-bytes", bytes(program.segmentBytesMax), "--pending-bytes", bytes(program.pendingBytesMax)],
     ["--checkpoint-interval", millis(checkpoint.intervalMillis * 10), "--min-pause", millis(checkpoint.minPauseMillis)],
@@ -80,9 +99,21 @@ export const flagsOf = (program: Program, run: Run, scale: number, options: {
     ["--retained-checkpoints", String(program.retainedCheckpoints)],
     ["--send-retry", program.isImpatient ? "1 second" : "1 minute", "--progress", "none", "--json"],
     restartFlags(program.restart),
-    options.takeOver ? ["--take-over"] : []
+    options.takeOver ? ["--take-over"] : [],
+    fromSavepoint === undefined ? [] : ["--from-savepoint", fromSavepoint],
+    takeOverFrom === undefined ? [] : ["--take-over-from", takeOverFrom]
   ].flat()
 }
+
+/** Of a state directory, whoever is at work there. */
+export const savepointFlags = (cluster: Cluster, state: string, to: string): ReadonlyArray<string> => [
+  "savepoint",
+  "--state",
+  state,
+  "--to",
+  to,
+  ...ledgerFlags(cluster)
+]
 
 /** Starts the command. Nothing of it is left when the Scope closes. */
 export const start = (args: ReadonlyArray<string>): Effect.Effect<Loading, never, Scope.Scope> =>
@@ -100,7 +131,7 @@ export const start = (args: ReadonlyArray<string>): Effect.Effect<Loading, never
       child.stderr.on("data", (data) => stderr = (stderr + data).slice(-20_000))
       const ended = new Promise<Ended>((resolve) =>
         child.on("close", (code, signal) => {
-          end = { code, signal, summary: stdout === "" ? null : JSON.parse(stdout), stderr }
+          end = { code, signal, summary: stdout.startsWith("{") ? JSON.parse(stdout) : null, stdout, stderr }
           resolve(end)
         })
       )

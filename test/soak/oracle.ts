@@ -16,9 +16,9 @@ export interface Tally {
   writeTimesChanged: number
 }
 
-const epochRow = -1
 const publishedRow = -2
 const ownerRow = -4
+const publishedEpochRow = -5
 /** From here down: the name of the job that has taken the ledger's over. It comes and goes. */
 const takenOverRow = -6
 
@@ -30,7 +30,8 @@ export class Oracle {
   private readonly expected: ReadonlyMap<number, number>
   /** Of each sequence number, the key: for rows that are there before the end. */
   private readonly keyOf: (seq: number) => number | undefined
-  private readonly ledger = new Map<number, number>()
+  /** By job. */
+  private readonly ledgers = new Map<string, Map<number, number>>()
   /** When each lineage but the first began, in microseconds. */
   private readonly boundaries: Array<number> = []
   private readonly seen = new Map<string, number>()
@@ -45,24 +46,22 @@ export class Oracle {
     this.violations.add(`${this.name}: ${what}`)
   }
 
-  /** A machine begins with an empty disk: what it writes is newer than anything before. */
-  newLineage(nowMillis: number): void {
-    this.boundaries.push(nowMillis * 1000)
+  /** What is read again from now on, with an empty disk or behind a savepoint, is newer than anything before. */
+  newLineage(fromMicros: number): void {
+    this.boundaries.push(fromMicros)
   }
 
-  get epoch(): number {
-    return this.ledger.get(epochRow) ?? 0
-  }
-
-  ledgerSeen(rows: ReadonlyMap<number, number>): void {
-    for (const [row, before] of this.ledger) {
+  ledgerSeen(job: string, rows: ReadonlyMap<number, number>): void {
+    const ledger = this.ledgers.get(job) ?? new Map<number, number>()
+    this.ledgers.set(job, ledger)
+    for (const [row, before] of ledger) {
       if (!rows.has(row)) this.violate(`row ${row} of the ledger is gone`)
       else if (row !== ownerRow && row > takenOverRow && rows.get(row)! < before) {
         this.violate(`row ${row} of the ledger went from ${before} to ${rows.get(row)}`)
       }
     }
     for (const [row, value] of rows) {
-      this.ledger.set(row, value)
+      ledger.set(row, value)
       if (row >= 0 && value > (rows.get(publishedRow) ?? 0)) {
         this.violate(`subtask ${row} is committed up to ${value}, and only ${rows.get(publishedRow)} is published`)
       }
@@ -108,6 +107,20 @@ export class Oracle {
     }
     this.tally.missing = missing.size
     for (const [id, wanted] of [...missing].slice(0, 3)) this.violate(`key ${id} has no row, not record ${wanted}`)
+  }
+
+  /** Whether a job has gone on with another state than this one, which then is refused. */
+  isLeftBehind(state: string, ledger: ReadonlyMap<number, number>): boolean {
+    const epoch = this.newestEpoch(state)
+    return epoch !== null && epoch < (ledger.get(publishedEpochRow) ?? 0)
+  }
+
+  /** Of the newest checkpoint there; null if there is none. */
+  newestEpoch(state: string): number | null {
+    const checkpoints = Path.join(state, "checkpoints")
+    const names = Fs.existsSync(checkpoints) ? Fs.readdirSync(checkpoints) : []
+    const epochs = names.flatMap((name) => /^e(\d+)-c\d+\.manifest$/.exec(name)?.[1] ?? []).map(Number)
+    return epochs.length === 0 ? null : Math.max(...epochs)
   }
 
   /** Of a job that is done: no segment is left, and no more checkpoints than are kept. */

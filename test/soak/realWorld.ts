@@ -18,14 +18,16 @@ import { Clock, Deferred, Effect, Fiber, Schedule, Semaphore } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { Cluster } from "./cluster.ts"
-import { buckets } from "./cluster.ts"
-import type { Ended, Loading } from "./command.ts"
+import { buckets, jobId } from "./cluster.ts"
+import type { Ended, Home, Loading } from "./command.ts"
 import { flagsOf, isAlive, start } from "./command.ts"
 import { ForeignWriter } from "./foreignWriter.ts"
 import type { Tally } from "./oracle.ts"
 import { Oracle } from "./oracle.ts"
 import type { Dice, Program, Run } from "./program.ts"
 import { makeDice, undisturbed } from "./program.ts"
+import { calm, programWeather } from "./programWeather.ts"
+import { race, takenOverBy } from "./rivals.ts"
 import type { StateDisk } from "./stateDisk.ts"
 import { makeStateDisk } from "./stateDisk.ts"
 
@@ -37,6 +39,7 @@ export interface Counts {
   cuts: number
   outages: number
   diskFull: number
+  races: number
   replayedCheckpoints: number
 }
 
@@ -48,6 +51,7 @@ export const noCounts = (): Counts => ({
   cuts: 0,
   outages: 0,
   diskFull: 0,
+  races: 0,
   replayedCheckpoints: 0
 })
 
@@ -81,12 +85,17 @@ const stepsOfKind = 15
 /** Kinds of steps before a process claims the job; all others are counted from there. */
 const beforeClaim: ReadonlySet<string> = new Set(["lock", "job.json", "makeDirectory"])
 const observeMillis = 500
-const outageMillisMax = 4000
 const capacityMillis = 2500
 /** Of a process that meets no faults of its program. */
 const finishMillisMax = 240_000
 const supervisorMillis = 500
 const supervisedMax = 400
+/** How many programs end with a race of two restores. */
+const racesOf = 0.5
+/** Of the ledger: the length of the name of the job that has taken it over. */
+const takenOverRow = -6
+/** And the greatest timestamp that a row of the job may have. */
+const publishedTimestampRow = -3
 
 /** Updates of one key come in turns with those of others of the same kind. */
 const keysOfKind = 50
@@ -115,10 +124,11 @@ const writeFile = (path: string, number: number, keys: ReadonlyArray<number>) =>
 interface Process {
   readonly name: string
   readonly run: Run
-  readonly state: string
+  readonly home: Home
   readonly machine: number
   readonly over: Deferred.Deferred<void>
-  readonly epochBefore: number
+  /** Of the ledger, when it was started last. */
+  epochBefore: number
   loading: Loading
   ended: Ended | null
   isFrozen: boolean
@@ -156,6 +166,11 @@ class World {
   private readonly processes: Array<Process> = []
   private readonly pids: Array<number> = []
   private readonly machines = new Set<number>()
+  private readonly directory: string
+  /** Where the job went when it was moved. */
+  private moved: Home | null = null
+  /** Takings over that have begun, and are not seen in the ledger yet. */
+  private moves = 0
 
   constructor(program: Program, options: Options, disk: StateDisk) {
     const { keys, scale } = keysOf(program, options.records ?? 20_000)
@@ -163,6 +178,7 @@ class World {
     this.cluster = options.cluster
     this.disk = disk
     this.number = options.number
+    this.directory = disk.directory
     this.scale = scale
     this.stepMillis = options.stepMillis ?? 8
     this.counts = options.counts ?? noCounts()
@@ -179,15 +195,21 @@ class World {
     const foreign = new ForeignWriter(this.cluster, this.number)
     const writer = yield* Effect.forkScoped(foreign.writes)
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(observeMillis), this.observe)))
-    const weather = yield* Effect.forkScoped(Effect.all([this.outages, this.weather], { concurrency: 2 }))
+    const { counts, dice, program, say } = this
+    const { network } = this.cluster
+    const weather = yield* Effect.forkScoped(
+      programWeather({ network, program, dice, counts, say, startupMillis })
+    )
     for (const [i, run] of this.program.runs.entries()) {
       yield* this.live1(run, `${i}`)
       if (this.oracle.violations.size > 0) return
     }
     yield* Fiber.interrupt(weather)
-    yield* this.calm
+    yield* calm(network)
     const lastMachine = this.program.runs.at(-1)?.machine ?? 0
     const last = undisturbed(2, lastMachine)
+    if (this.dice.chance(racesOf)) this.moved = yield* this.race(last)
+    if (this.oracle.violations.size > 0) return
     const finisher = yield* this.live1(last, "the last")
     if (finisher.ended?.code !== 0) return this.oracle.violate(`the last process did not finish${why(finisher.ended)}`)
     for (const zombie of this.zombies()) yield* this.thaw(zombie)
@@ -201,7 +223,7 @@ class World {
     const rows = yield* this.cluster.rows(this.number)
     this.oracle.contents(rows)
     foreign.judge(rows, this.oracle)
-    this.oracle.files(again.state, this.program.retainedCheckpoints)
+    this.oracle.files(again.home.state, this.program.retainedCheckpoints)
     for (const pid of this.pids) if (isAlive(pid)) this.oracle.violate(`process ${pid} is still there`)
     if (this.oracle.violations.size === 0) this.say(`${rows.length} rows are as they should be`)
   }).bind(this)
@@ -217,29 +239,74 @@ class World {
     return this.processes.filter(({ ended, wasFrozen }) => wasFrozen && ended === null)
   }
 
+  /** Two restore the job's savepoint at once, and who was frozen wakes up meanwhile. */
+  private race = Effect.fnUntraced(function*(this: World, last: Run) {
+    const { cluster, dice, directory } = this
+    for (const other of this.processes) other.isSuperseded = true
+    for (const zombie of this.zombies()) yield* Effect.forkScoped(this.thawLater(zombie))
+    const isHeld = () => this.zombies().some(({ machine }) => machine === last.machine)
+    const moves: Array<Fiber.Fiber<void>> = []
+    const moved = yield* race({
+      cluster,
+      dice,
+      directory,
+      home: { jobId, state: this.stateOf(last) },
+      spawn: (home) => this.spawn(last, home, home.jobId === jobId && isHeld()),
+      onMove: (from) =>
+        Effect.map(Effect.forkScoped(this.moveFrom(from)), (move) => {
+          moves.push(move)
+        }),
+      violate: (what) => this.oracle.violate(what),
+      say: this.say
+    })
+    if (moved === null) return null
+    for (const move of moves) yield* Fiber.join(move)
+    this.counts.races++
+    return moved
+  }, Effect.scoped).bind(this)
+
+  /**
+   * Whoever takes a job over writes above all that was published until then, and what is read again is new. Until it is known
+   * where that begins, nobody looks at the rows.
+   */
+  private moveFrom = Effect.fnUntraced(function*(this: World, from: Home) {
+    this.moves++
+    const ledger = this.cluster.ledger(this.uid, from.jobId)
+    const left = yield* Effect.repeat(ledger, {
+      until: (rows) => (rows.get(takenOverRow) ?? 0) > 0,
+      schedule: Schedule.spaced(100)
+    })
+    this.oracle.newLineage((left.get(publishedTimestampRow) ?? 0) + 1)
+    this.moves--
+  }).bind(this)
+
+  private stateOf({ machine }: Run): string {
+    return Path.join(this.disk.directory, `machine${machine}`)
+  }
+
   /** Runs a process until it is somebody else's turn. */
   private live1 = Effect.fnUntraced(function*(this: World, run: Run, name: string) {
-    const state = Path.join(this.disk.directory, `machine${run.machine}`)
+    const home = this.moved ?? { jobId, state: this.stateOf(run) }
     if (!this.machines.has(run.machine)) {
       if (this.machines.size > 0) {
-        this.oracle.newLineage(yield* Clock.currentTimeMillis)
+        this.oracle.newLineage((yield* Clock.currentTimeMillis) * 1000)
         this.say("the state is lost")
       }
       this.machines.add(run.machine)
     }
     if (run.capacity !== null && this.disk.isBounded) yield* Effect.forkScoped(this.fillFor(run.capacity))
-    const ledger = yield* this.cluster.ledger(this.uid)
+    const ledger = yield* this.cluster.ledger(this.uid, home.jobId)
     const takeOver = this.zombies().some(({ machine }) => machine === run.machine)
     for (const other of this.processes) other.isSuperseded = true
     const { end } = run
     const process: Process = {
       name,
       run,
-      state,
+      home,
       machine: run.machine,
       over: Deferred.makeUnsafe(),
       epochBefore: ledger.get(-1) ?? 0,
-      loading: yield* this.spawn(run, state, takeOver),
+      loading: yield* this.spawn(run, home, takeOver),
       ended: null,
       isFrozen: false,
       wasFrozen: false,
@@ -269,11 +336,11 @@ class World {
     return process
   }).bind(this)
 
-  private spawn(run: Run, state: string, takeOver: boolean) {
+  private spawn(run: Run, home: Home, takeOver: boolean) {
     const { cluster, file, uid } = this
     this.counts.processes++
     return Effect.tap(
-      start(flagsOf(this.program, run, this.scale, { cluster, file, state, uid, takeOver })),
+      start(flagsOf(this.program, run, this.scale, { cluster, file, home, uid, takeOver })),
       ({ pid }) => Effect.sync(() => this.pids.push(pid))
     )
   }
@@ -285,8 +352,8 @@ class World {
       this.counts.replayedCheckpoints += ended.summary?.replayedCheckpoints ?? 0
       const mayStartAgain = ended.code === 3 && !process.wasFrozen && !process.isLast && !process.wasStopped
       if (!mayStartAgain || starts === supervisedMax) {
+        yield* this.judge(process, ended)
         process.ended = ended
-        this.judge(process, ended)
         yield* Deferred.succeed(process.over, undefined)
         return
       }
@@ -298,12 +365,13 @@ class World {
         yield* Deferred.succeed(process.over, undefined)
         return
       }
-      process.loading = yield* this.spawn(process.run, process.state, takeOver)
+      process.epochBefore = (yield* this.cluster.ledger(this.uid, process.home.jobId)).get(-1) ?? 0
+      process.loading = yield* this.spawn(process.run, process.home, takeOver)
     }
   }).bind(this)
 
   /** How a process may end by itself. */
-  private judge(process: Process, ended: Ended): void {
+  private judge = Effect.fnUntraced(function*(this: World, process: Process, ended: Ended) {
     const { code, signal, summary } = ended
     // Killed, or it had failed by itself a moment before.
     if (process.isLast && (signal === "SIGKILL" || code === 3)) return
@@ -314,14 +382,33 @@ class World {
       // It was asked to end before it listened.
       (signal === "SIGTERM" && process.wasStopped) ||
       // A zombie whose restarts are used up has failed before it could find out.
-      (code === 3 && process.wasFrozen && restart.kind !== "exponential")
+      (code === 3 && process.wasFrozen && restart.kind !== "exponential") ||
+      (code === 7 && process.wasFrozen && (yield* this.isLeftBehind(process, ended)))
     if (!isGood) this.oracle.violate(`process ${process.name} ended with ${signal ?? `exit code ${code}`}${why(ended)}`)
-  }
+  }).bind(this)
+
+  /**
+   * Whether a process that was frozen before it had claimed the job found, when it woke up, that the job had gone on without
+   * it: with another state, since its own machine was given up, or under another name. That it says so is right if it is so.
+   */
+  private isLeftBehind = Effect.fnUntraced(function*(this: World, { home, machine, name }: Process, ended: Ended) {
+    const by = takenOverBy(ended)
+    const isSo = by === null
+      ? /is not the newest of job /.test(ended.stderr) &&
+        this.processes.some((other) => other.machine > machine) &&
+        this.oracle.isLeftBehind(home.state, yield* this.cluster.ledger(this.uid, home.jobId))
+      : (yield* this.cluster.ledger(this.uid, home.jobId)).get(takenOverRow) !== undefined
+    if (isSo) this.say(`process ${name} was frozen before its claim, and the job has gone on without it`)
+    return isSo
+  }).bind(this)
 
   private endOf = Effect.fnUntraced(function*(this: World, process: Process) {
     const { end } = process.run
     if (end.kind === "finish") return
-    const isClaimed = Effect.map(this.cluster.ledger(this.uid), (ledger) => (ledger.get(-1) ?? 0) > process.epochBefore)
+    const isClaimed = Effect.map(
+      this.cluster.ledger(this.uid, process.home.jobId),
+      (ledger) => (ledger.get(-1) ?? 0) > process.epochBefore
+    )
     const claimed = Effect.repeat(isClaimed, { until: (claimed) => claimed, schedule: Schedule.spaced(100) })
     const isBeforeClaim = beforeClaim.has(end.where)
     if (!isBeforeClaim) yield* claimed
@@ -329,7 +416,10 @@ class World {
     yield* Effect.sleep((isBeforeClaim ? startupMillis : 0) + steps * this.stepMillis)
     process.hasMetEnd = true
     if (end.kind === "freeze") {
-      yield* claimed
+      // It knows that it has claimed: a claim whose answer was lost is made again, by whoever wakes up.
+      const { state } = process.home
+      const knows = Effect.sync(() => (this.oracle.newestEpoch(state) ?? 0) > process.epochBefore)
+      yield* Effect.repeat(knows, { until: (knows) => knows, schedule: Schedule.spaced(20) })
       if (process.ended !== null) return
       process.wasFrozen = true
       process.isFrozen = true
@@ -391,8 +481,11 @@ class World {
     this.observing,
     1
   )(Effect.gen({ self: this }, function*() {
-    this.oracle.ledgerSeen(yield* this.cluster.ledger(this.uid))
-    this.oracle.rowsSeen(yield* this.cluster.rows(this.number))
+    for (const job of new Set([jobId, this.moved?.jobId ?? jobId])) {
+      this.oracle.ledgerSeen(job, yield* this.cluster.ledger(this.uid, job))
+    }
+    const rows = yield* this.cluster.rows(this.number)
+    if (this.moves === 0) this.oracle.rowsSeen(rows)
   }))
 
   private fillFor = Effect.fnUntraced(function*(this: World, capacity: number) {
@@ -404,60 +497,6 @@ class World {
     yield* this.disk.free
     this.say("the file system of the state has room again")
   }).bind(this)
-
-  private outages = Effect.gen({ self: this }, function*() {
-    let now = 0
-    for (
-      const { fromMillis, toMillis } of this.program.cassandra.outages.toSorted((a, b) => a.fromMillis - b.fromMillis)
-    ) {
-      const from = startupMillis + fromMillis
-      yield* Effect.sleep(Math.max(0, from - now))
-      const millis = Math.min(toMillis - fromMillis, outageMillisMax)
-      now = Math.max(now, from) + millis
-      this.counts.outages++
-      this.say(`nobody can reach the cluster for ${millis} ms`)
-      yield* this.cluster.network.outage(true)
-      yield* Effect.sleep(millis)
-      yield* this.cluster.network.outage(false)
-    }
-  })
-
-  /** What the rates of faults amount to in half a second of many requests. */
-  private weather = Effect.gen({ self: this }, function*() {
-    const { faults, slowMillisMax } = this.program.cassandra
-    const { dice } = this
-    const { network } = this.cluster
-    if (Object.keys(faults).length === 0) return
-    while (true) {
-      yield* Effect.sleep(500)
-      const node = dice.below(network.nodes)
-      if (dice.chance((faults.ConnectionLost ?? 0) * 2)) {
-        this.counts.cuts++
-        this.say(`cut: ${yield* network.cut} connections`)
-      }
-      if (dice.chance(((faults.NoAnswer ?? 0) + (faults.WriteTimeout ?? 0)) * 2)) {
-        this.counts.cuts++
-        const noRepliesAfter = dice.below(4000)
-        this.say(`node ${node} does not answer after ${noRepliesAfter} bytes`)
-        yield* network.set(node, { noRepliesAfter })
-      } else if (dice.chance((faults.Slow ?? 0) * 2)) {
-        yield* network.set(node, { latencyMillis: slowMillisMax / 20 })
-      } else {
-        yield* network.set(node, {})
-      }
-    }
-  })
-
-  private calm = Effect.suspend(() =>
-    Effect.andThen(
-      this.cluster.network.outage(false),
-      Effect.forEach(
-        Array.from({ length: this.cluster.network.nodes }, (_, node) => node),
-        (node) => this.cluster.network.set(node, {}),
-        { discard: true }
-      )
-    )
-  )
 }
 
 const why = (ended: Ended | null): string =>
