@@ -212,7 +212,8 @@ export const inspect = Command.make(
 
   Nothing is locked, claimed or changed, so it may be used while the job runs. Without a contact point nobody is asked.
 
-  Exit codes: 0; 7 something is damaged or lost, or the job has gone on with another state; 3 the ledger could not be read (the rest is printed all the same).`
+  Exit codes: 0; 7 something is damaged or lost, or the job has gone on with another state; 3 the ledger could not be read
+  (the rest is printed all the same).`
   ),
   Command.withExamples([
     {

@@ -139,19 +139,18 @@ export const openFixture = async (keyspace: string) => {
     Fs.writeFileSync(path(name), content.join("\n") + "\n")
     return path(name)
   }
-  /** One job with a sink for each test, so that one ledger table serves them all. What `more` has is not given twice. */
+  /** One job with a sink for each test, so that one ledger table serves them all. It is quiet, and ends at a failure, unless `more` says otherwise. */
   const load = (uid: string, file: string, query = insert, ...more: ReadonlyArray<string>): Array<string> => [
     "load",
     file,
-    ...[
-      "--job=cli",
-      `--uid=${uid}`,
-      `--query=${query}`,
-      `--state=${path(`state-${uid}`)}`,
-      `--checkpoint-keyspace=${keyspace}`,
-      "--restart=none",
-      "--progress=none"
-    ].filter((one) => !more.some((own) => own.startsWith(one.slice(0, one.indexOf("=") + 1)))),
+    "--job=cli",
+    `--uid=${uid}`,
+    `--query=${query}`,
+    `--state=${path(`state-${uid}`)}`,
+    `--checkpoint-keyspace=${keyspace}`,
+    ...["--restart", "--progress"].filter((flag) => !more.some((own) => own.startsWith(`${flag}=`))).map((flag) =>
+      `${flag}=none`
+    ),
     ...more
   ]
   const rows = async (uid: string): Promise<Array<{ id: number; big: bigint; name: string }>> => {
