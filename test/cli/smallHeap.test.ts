@@ -38,7 +38,8 @@ const inTwoParts =
   "const loaded = keepHeapSmall(); const a = await churn(); loaded(); console.log(JSON.stringify([a, await churn()]))"
 
 describe("keepHeapSmall", () => {
-  it("V8 takes 2 MiB for young objects while the program loads, and 16 afterwards", () => {
+  // On a busy machine a collection may take long, and V8 more meanwhile.
+  it("V8 takes 2 MiB for young objects while the program loads, and 16 afterwards", { retry: 3 }, () => {
     const [loading, running] = youngMiB(inTwoParts)
     assert.isAtMost(loading!, 2)
     assert.isAtMost(running!, 16)
