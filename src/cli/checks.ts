@@ -27,8 +27,6 @@ import * as Settings from "./settings.ts"
 import * as Statement from "./statement.ts"
 import { makeBind } from "./timestampUnit.ts"
 
-export { CheckFailed } from "./CheckFailed.ts"
-
 /**
  * What a check found to be good, and what of it deserves a look.
  *

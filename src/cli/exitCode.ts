@@ -13,7 +13,7 @@ import type { MetricsServerError } from "../observability/MetricsServer.ts"
 import type { OtlpExportError } from "../observability/OtlpExport.ts"
 import type { NotOldest } from "../sink/ManualCommit.ts"
 import type { SourceError } from "../source/SourceError.ts"
-import type { CheckFailed } from "./checks.ts"
+import type { CheckFailed } from "./CheckFailed.ts"
 import type { FieldsRefused } from "./statement.ts"
 
 /**

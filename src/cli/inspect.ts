@@ -15,7 +15,7 @@ import { formatBytes, formatCount, formatTime } from "./Progress.ts"
 import { Exit, printable, report, untilSignal } from "./report.ts"
 import * as State from "./state.ts"
 import type { Found, Segment } from "./stateFound.ts"
-import { gather, pendingOf, sum } from "./stateFound.ts"
+import { describeLedger, gather, pendingOf, sum } from "./stateFound.ts"
 import type { InspectOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
 import { StatusLine } from "./StatusLine.ts"
@@ -30,7 +30,7 @@ const otherFiles = ({ segments, state }: Found) => {
 }
 
 const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string, string]> => {
-  const { ledger, ledgerError, outdated, state, statements } = found
+  const { ledger, outdated, state, statements } = found
   const newest = StateDirectory.newest(state)
   const pending = pendingOf(found)
   const oldest = Math.min(...pending.map(({ firstTimestamp }) => firstTimestamp))
@@ -59,14 +59,7 @@ const summaryLines = (found: Found, now: number): ReadonlyArray<readonly [string
         (ledger === null ? ", unless the ledger has them" : outdated === null ? "" : ", when it was left behind")
     ],
     ...statements.map((query) => ["statement", query] as const),
-    [
-      "ledger",
-      ledger !== null
-        ? State.describeLedger(ledger)
-        : ledgerError !== null
-        ? "could not be read"
-        : "not asked (--contact-points)"
-    ],
+    ["ledger", describeLedger(found)],
     ...(outdated === null ? [] : [["OUTDATED", outdated] as const])
   ]
 }

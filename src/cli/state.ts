@@ -15,7 +15,7 @@ import * as Recovery from "../sink/Recovery.ts"
 import * as FileStateBackend from "../state/FileStateBackend.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
 import { StateUnusable } from "../state/WalError.ts"
-import { CheckFailed } from "./checks.ts"
+import { CheckFailed } from "./CheckFailed.ts"
 import { exitCodes } from "./exitCode.ts"
 import { Exit, printable } from "./report.ts"
 import * as Settings from "./settings.ts"
@@ -167,16 +167,6 @@ export const describeOwner = ({ owner }: StateDirectory.StateDirectory): string 
     ? "no process"
     : `process ${owner.pid} on ${owner.host} since ${new Date(owner.since).toISOString()}` +
       (owner.isAlive === true ? "" : owner.isAlive === false ? ", which is gone" : ", which can't be seen from here")
-
-/**
- * @category formatting
- * @since 0.1.0
- */
-export const describeLedger = (ledger: CassandraCommitter.Ledger): string =>
-  `${ledger.describe}: ` + (ledger.epoch === null
-    ? "knows nothing of this job"
-    : `epoch ${ledger.epoch}, published up to checkpoint ${ledger.publishedCheckpointId}`) +
-  (ledger.takenOverBy === null ? "" : `, taken over by job ${ledger.takenOverBy.jobId} (uid ${ledger.takenOverBy.uid})`)
 
 /**
  * Says what becomes of a process that works on the job, and goes on only with `--yes`.

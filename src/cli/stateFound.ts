@@ -158,3 +158,18 @@ export const pendingOf = ({ segments, state }: Found): ReadonlyArray<Segment> =>
   const names = new Set(StateDirectory.newest(state)?.pending.map(({ name }) => name))
   return segments.filter(({ isCommitted, name }) => isCommitted !== true && names.has(name))
 }
+
+/**
+ * What the ledger says of the job, or why it says nothing.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const describeLedger = ({ ledger, ledgerError }: Found): string => {
+  if (ledger === null) return ledgerError === null ? "not asked (--contact-points)" : "could not be read"
+  const { describe, epoch, publishedCheckpointId, takenOverBy } = ledger
+  return `${describe}: ` + (epoch === null
+    ? "knows nothing of this job"
+    : `epoch ${epoch}, published up to checkpoint ${publishedCheckpointId}`) +
+    (takenOverBy === null ? "" : `, taken over by job ${takenOverBy.jobId} (uid ${takenOverBy.uid})`)
+}

@@ -23,7 +23,7 @@ import type { Standing } from "./standing.ts"
 import { isAtWork, standingOf, stillPending } from "./standing.ts"
 import * as State from "./state.ts"
 import type { Found, Segment } from "./stateFound.ts"
-import { gather, pendingOf, sum } from "./stateFound.ts"
+import { describeLedger, gather, pendingOf, sum } from "./stateFound.ts"
 import type { StatusOptions } from "./stateOptions.ts"
 import * as Options from "./stateOptions.ts"
 import { table } from "./table.ts"
@@ -168,7 +168,7 @@ const describePending = (pending: ReadonlyArray<Segment>, isKnown: boolean, now:
       (isKnown ? "" : ", unless the ledger has them")
 
 const toText = ({ deadLetters, failures, found, pending, standing, troubles }: Status, now: number): string => {
-  const { ledger, ledgerError, state } = found
+  const { ledger, state } = found
   const newest = StateDirectory.newest(state)
   const lines: ReadonlyArray<readonly [string, string]> = [
     ["job", `${state.jobId} (uid ${state.uid})`],
@@ -189,14 +189,7 @@ const toText = ({ deadLetters, failures, found, pending, standing, troubles }: S
     ["pending", describePending(pending, ledger !== null, now)],
     ["position", short(newest?.position == null ? "the beginning" : JSON.stringify(newest.position), 300)],
     ["epoch", newest === null ? "none yet" : String(newest.epoch)],
-    [
-      "ledger",
-      ledger !== null
-        ? State.describeLedger(ledger)
-        : ledgerError !== null
-        ? "could not be read"
-        : "not asked (--contact-points)"
-    ],
+    ["ledger", describeLedger(found)],
     ["set aside", deadLetters === null ? "nothing" : `${counted(deadLetters.count, "record")}, in ${deadLetters.path}`],
     ...troubles.map(({ what }) => ["ATTENTION", short(what.replaceAll("\n", " "), 600)] as const)
   ]

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Located } from "../checkpoint/Element.ts"
 import { placeText } from "../checkpoint/Element.ts"
 import * as RowEncoder from "../sink/RowEncoder.ts"
+import { CheckFailed } from "./CheckFailed.ts"
 import * as Checks from "./checks.ts"
 import { exitCodes } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
@@ -62,7 +63,7 @@ const bytesOf = (oracles: ReadonlyArray<TableOracle.TableOracle>): number =>
   oracles.reduce((sum, { bytes }) => sum + bytes(), 0)
 
 const cantBeVerified = (query: string, why: string) =>
-  Effect.fail(new Checks.CheckFailed({ detail: `${query}\ncan't be verified: ${why}` }))
+  Effect.fail(new CheckFailed({ detail: `${query}\ncan't be verified: ${why}` }))
 
 const compare = Effect.fnUntraced(function*(options: VerifyOptions) {
   const line = yield* StatusLine

@@ -149,9 +149,13 @@ export const byStatement = (rows: ReadonlyArray<LoggedRow>, statements: number):
   return parts
 }
 
+/** Of the nodes that have a row. */
+const setOf = (replicaSets: ReplicaSets, { bytes, from }: LoggedRow, keys: ReadonlyArray<number>): number =>
+  replicaSets.setOf(bytes, from, keys)
+
 /** A batch of several partitions that is not full yet. */
-interface Mixed {
-  rows: Array<LoggedRow>
+interface Mixed extends Request {
+  readonly rows: Array<LoggedRow>
   bytes: number
   partitions: number
 }
@@ -199,23 +203,20 @@ export const plan = (
       requests.push(request(group))
       continue
     }
-    const first = rows[groups.firstOf(group)]!
-    const set = replicaSets === null ? 0 : replicaSets.setOf(first.bytes, first.from, keys)
+    const set = replicaSets === null ? 0 : setOf(replicaSets, rows[groups.firstOf(group)]!, keys)
     let mixed = open[set]
-    if (mixed === undefined) mixed = open[set] = { rows: [], bytes: 0, partitions: 0 }
     if (
-      mixed.partitions >= bounds.partitionsMax ||
-      (mixed.partitions > 0 && mixed.bytes + bytes > bounds.mixedBytesMax)
+      mixed !== undefined &&
+      (mixed.partitions >= bounds.partitionsMax || mixed.bytes + bytes > bounds.mixedBytesMax)
     ) {
-      requests.push({ rows: mixed.rows, bytes: mixed.bytes })
-      mixed.rows = []
-      mixed.bytes = 0
-      mixed.partitions = 0
+      requests.push(mixed)
+      mixed = undefined
     }
+    mixed ??= open[set] = { rows: [], bytes: 0, partitions: 0 }
     groups.take(group, rows, mixed.rows)
     mixed.bytes += bytes
     mixed.partitions++
   }
-  for (const mixed of open) if (mixed !== undefined) requests.push({ rows: mixed.rows, bytes: mixed.bytes })
+  for (const mixed of open) if (mixed !== undefined) requests.push(mixed)
   return requests
 }

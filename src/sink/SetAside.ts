@@ -155,12 +155,13 @@ export const make = (
       held = []
       heldCharacters = 0
       written += now.length
+      const counts = countStages(now.map((letter) => letter.stage))
       return letters.write(now).pipe(
         Effect.tapError(() => Metric.update(Metrics.deadLettersFailed, now.length)),
         Effect.andThen(
           Effect.forEach(
             stages,
-            (stage) => Metric.update(Metrics.deadLetters[stage], now.filter((letter) => letter.stage === stage).length),
+            (stage) => Metric.update(Metrics.deadLetters[stage], counts[stage]),
             { discard: true }
           )
         )

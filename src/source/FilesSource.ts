@@ -47,6 +47,11 @@ export const filesMax = 10_000
 /** A record's place is its line and this times the number of its input, so that the place alone says where it is. */
 const linesMax = 2 ** 32
 
+const inputAt = (place: number): { readonly index: number; readonly line: number } => {
+  const index = Math.floor(place / linesMax)
+  return { index, line: place - index * linesMax }
+}
+
 /**
  * What a record's place stood for when this position was taken: a line of one of its files. Null for a position that is none in
  * files. The files themselves are not needed.
@@ -63,9 +68,9 @@ export const locateIn = (position: Position | null, place: number): Located | nu
   const decoded = decodePosition(position)
   if (Result.isFailure(decoded)) return null
   const { done, path } = decoded.success
-  const index = Math.floor(place / linesMax)
+  const { index, line } = inputAt(place)
   const input = done[index]?.path ?? (index === done.length ? path : null)
-  return input === null ? null : { input, place: place - index * linesMax, unit: "line" }
+  return input === null ? null : { input, place: line, unit: "line" }
 }
 
 /** What is wrong with the inputs now, seen from those that were read. */
@@ -182,9 +187,9 @@ export const make = Effect.fnUntraced(function*<A, R, R2>(
       return bytes
     },
     locate: (place) => {
-      const index = Math.floor(place / linesMax)
+      const { index, line } = inputAt(place)
       const unit = sources[index]?.locate?.(place).unit
-      return { input: paths[index] ?? describe, place: place - index * linesMax, ...unit === undefined ? {} : { unit } }
+      return { input: paths[index] ?? describe, place: line, ...unit === undefined ? {} : { unit } }
     },
     read: (from) => Stream.unwrap(read(from))
   }

@@ -2,7 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import type { Ended, Fixture } from "./commandFixture.ts"
 import { many, openFixture, run, startAndHold } from "./commandFixture.ts"
-import { blocksOf, flip, pendingState, segmentPath } from "./stateFixture.ts"
+import { blocksOf, contentsOf, flip, pendingState, segmentPath } from "./stateFixture.ts"
 
 const keyspace = "cli_inspect_test"
 let fixture: Fixture
@@ -24,13 +24,6 @@ const jsonOf = (ended: Ended, code = 0) => {
   assert.notMatch(ended.stderr, /^\s+at /m)
   return JSON.parse(ended.stdout)
 }
-
-/** Everything in a directory, to see that looking changes nothing. */
-const contents = (directory: string): ReadonlyArray<string> =>
-  Fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => {
-    const path = `${entry.parentPath}/${entry.name}`
-    return `${path} ${Fs.statSync(path).mtimeMs} ${Fs.readFileSync(path).toString("latin1")}`
-  }).toSorted()
 
 describe.concurrent("effect-cassandra inspect", () => {
   it("is read by somebody who stops reading, as export and every help", async () => {
@@ -54,7 +47,7 @@ describe.concurrent("effect-cassandra inspect", () => {
     await fixture.client.execute(
       `INSERT INTO ${keyspace}.checkpoints_cli (sink_id, sub_id, checkpoint_id) VALUES ('told', 1, 2) IF NOT EXISTS`
     )
-    const before = contents(directory)
+    const before = contentsOf(directory)
     const alone = jsonOf(await run(inspect(directory, "--json", "--verify"), offline))
     assert.deepStrictEqual([alone.jobId, alone.uid, alone.ledger, alone.owner], ["cli", "told", null, null])
     assert.deepStrictEqual(alone.statements, [fixture.insert])
@@ -85,7 +78,7 @@ describe.concurrent("effect-cassandra inspect", () => {
     assert.match(stdout, /^e1-a0-s1-n0\.wal +1 +1 +40 +[\d,]+ +\S+Z +committed, whole$/m)
     assert.match(stdout, /^ledger .*checkpoints_cli at .*: epoch 1, published up to checkpoint 3$/m)
     assert.match(stdout, /^All checksums hold\.$/m)
-    assert.deepStrictEqual(contents(directory), before)
+    assert.deepStrictEqual(contentsOf(directory), before)
   })
 
   it("all damage is told, with file, byte and checkpoint", async () => {

@@ -125,3 +125,10 @@ export const flip = (path: string, byte: number): void => {
   bytes[byte]! ^= 1
   Fs.writeFileSync(path, bytes)
 }
+
+/** Everything in a directory, to see that looking changes nothing. */
+export const contentsOf = (directory: string): ReadonlyArray<string> =>
+  Fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => {
+    const path = `${entry.parentPath}/${entry.name}`
+    return `${path} ${Fs.statSync(path).mtimeMs} ${Fs.readFileSync(path).toString("latin1")}`
+  }).toSorted()

@@ -3,7 +3,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import type { Ended, Fixture } from "./commandFixture.ts"
 import { areAll, many, newestManifest, openFixture, run, start, startAndHold, until } from "./commandFixture.ts"
-import { flip, pendingState } from "./stateFixture.ts"
+import { contentsOf, flip, pendingState } from "./stateFixture.ts"
 
 const keyspace = "cli_status_test"
 let fixture: Fixture
@@ -25,12 +25,6 @@ const jsonOf = (ended: Ended, code: number) => {
   assert.strictEqual(ended.stderr, "")
   return JSON.parse(ended.stdout)
 }
-
-const contents = (directory: string): ReadonlyArray<string> =>
-  Fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => {
-    const path = `${entry.parentPath}/${entry.name}`
-    return `${path} ${Fs.statSync(path).mtimeMs} ${Fs.readFileSync(path).toString("latin1")}`
-  }).toSorted()
 
 /** The lock that counts, as `change` makes it. */
 const changeLock = (state: string, change: (lock: any) => void): void => {
@@ -74,13 +68,13 @@ describe("effect-cassandra status", () => {
 
     child.kill("SIGKILL")
     await child.ended
-    const before = contents(state)
+    const before = contentsOf(state)
     const killed = await run(status(state), offline)
     assert.strictEqual(killed.code, 1)
     assert.match(killed.stdout, /^now +killed: process \d+ on \S+ since \S+, which is gone$/m)
     assert.match(killed.stdout, /^ATTENTION +killed: .*The same load goes on$/m)
     assert.strictEqual(jsonOf(await run(status(state, "--json")), 1).standing, "killed")
-    assert.deepStrictEqual(contents(state), before, "looking changes nothing")
+    assert.deepStrictEqual(contentsOf(state), before, "looking changes nothing")
 
     changeLock(state, (lock) => {
       lock.host = "loader-7"
@@ -218,7 +212,7 @@ describe("effect-cassandra status", () => {
 
   it("--watch looks again until a signal, or until nobody reads", async () => {
     const { directory } = await pendingState(fixture, "watched", { checkpoints: 1 })
-    const before = contents(directory)
+    const before = contentsOf(directory)
     const child = await start(status(directory, "--watch", "--every=50 millis", "--json"))
     await until(child, "three looks", () => child.stdout().split("\n").length > 3)
     child.kill("SIGINT")
@@ -238,7 +232,7 @@ describe("effect-cassandra status", () => {
 
     const unread = await run(status(directory, "--watch", "--every=50 millis"), { ...offline, isUnread: true })
     assert.strictEqual(unread.code, 1)
-    assert.deepStrictEqual(contents(directory), before)
+    assert.deepStrictEqual(contentsOf(directory), before)
   })
 })
 
@@ -258,7 +252,7 @@ describe("effect-cassandra jobs", () => {
     Fs.symlinkSync(root, `${root}/loop`)
 
     const jobs = ["jobs", `--state=${root}/`]
-    const before = contents(root)
+    const before = contentsOf(root)
     const listed = jsonOf(await run([...jobs, "--json"], offline), 0)
     const told = (all: ReadonlyArray<any>) =>
       all.map(({ directory, pendingRows, standing, uid }) => [
@@ -277,7 +271,7 @@ describe("effect-cassandra jobs", () => {
     assert.match(text.stdout, /^JOB +UID +NOW +CHECKPOINT +AGE +RECORDS +PENDING ROWS +BYTES +STATE\n/)
     assert.match(text.stdout, /^cli +listed_done +finished +\d+ +\d+ s +30 +0 +0 +\S+\/done$/m)
     assert.match(text.stdout, /^cli +listed +stopped +2 +\d+ s +80 +80 +[\d,]+ +\S+here\/listed$/m)
-    assert.deepStrictEqual(contents(root), before)
+    assert.deepStrictEqual(contentsOf(root), before)
     // One of them is as good as where they are.
     assert.deepStrictEqual(
       told(jsonOf(await run(["jobs", `--state=${root}/done`, "--json"], offline), 0)),

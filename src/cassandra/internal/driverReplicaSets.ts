@@ -9,8 +9,7 @@ import { ringOf } from "./driverInternals.ts"
 type Ring = NonNullable<ReturnType<typeof ringOf>>
 
 interface Known {
-  readonly tokens: Ring["tokens"]
-  readonly keyspace: Ring["keyspace"]
+  readonly ring: Ring
   readonly sets: ReplicaSets | null
 }
 
@@ -39,9 +38,10 @@ export const replicaSetsOf = (client: Client): (keyspace: string) => ReplicaSets
     const ring = ringOf(client, keyspace)
     if (ring === null) return null
     const before = known.get(keyspace)
-    if (before !== undefined && before.tokens === ring.tokens && before.keyspace === ring.keyspace) return before.sets
+    const isSame = before?.ring.tokens === ring.tokens && before.ring.keyspace === ring.keyspace
+    if (isSame) return before.sets
     const sets = find(client, keyspace, ring)
-    known.set(keyspace, { tokens: ring.tokens, keyspace: ring.keyspace, sets })
+    known.set(keyspace, { ring, sets })
     return sets
   }
 }
