@@ -84,6 +84,17 @@ const make = Effect.fnUntraced(function*(file: string, uid: string) {
       for (const { checkpointId, subtask } of marks) raise(subtask, checkpointId)
     }).pipe(Effect.andThen(Metric.update(commits, marks.length)))
 
+  const claimed = (): CheckpointCommitter.Claim => {
+    const marks = db.prepare("SELECT sub_id, value FROM ledger WHERE uid = ? AND sub_id >= 0").all(uid)
+    return {
+      epoch: get(epochRow),
+      publishedCheckpointId: get(publishedRow),
+      publishedEpoch: get(publishedEpochRow),
+      maxTimestamp: get(timestampRow),
+      ledger: new Map(marks.map((mark) => [Number(mark["sub_id"]), Number(mark["value"])]))
+    }
+  }
+
   return CheckpointCommitter.CheckpointCommitter.of({
     describe: file,
     createResource,
@@ -96,18 +107,11 @@ const make = Effect.fnUntraced(function*(file: string, uid: string) {
         }
         epoch = Math.max(currentEpoch, above) + 1
         raise(epochRow, epoch)
-        const marks = db.prepare("SELECT sub_id, value FROM ledger WHERE uid = ? AND sub_id >= 0").all(uid)
-        return {
-          epoch,
-          publishedCheckpointId: get(publishedRow),
-          publishedEpoch: get(publishedEpochRow),
-          maxTimestamp: get(timestampRow),
-          ledger: new Map(marks.map((mark) => [Number(mark["sub_id"]), Number(mark["value"])]))
-        }
+        return claimed()
       }),
     // Each job has a file of its own here: one that a savepoint is of, under another name, is not in this one.
     supersede: () => Effect.succeed(null),
-    publishedEpoch: Effect.sync(() => get(publishedEpochRow)),
+    current: Effect.sync(claimed),
     checkEpoch: asHolder("check the epoch", () => {}),
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       asHolder("publish", () => {

@@ -6,9 +6,10 @@
  * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Five rows with negative
  * `sub_id` hold what makes it safe: -1 the epoch, -2 the newest published checkpoint, -3 the greatest write timestamp
  * published, -4 a random number that tells whose claim the epoch is, -5 the epoch that published last. Where another job has
- * gone on from a savepoint of this one, rows from -6 down hold its name (`internal/takenOver`). All rows of a sink share a
- * partition, so one conditional batch checks the epoch and moves the ledger; they are only ever written by conditional
- * batches and read at serial consistency. A batch that is refused changes nothing.
+ * gone on from a savepoint of this one, rows from -6 down hold its name (`internal/takenOver`). The least one that there can be
+ * holds the random number of the first claim: it tells this ledger from one of the same name that was made anew, or is in another
+ * cluster. All rows of a sink share a partition, so one conditional batch checks the epoch and moves the ledger; they are only ever
+ * written by conditional batches and read at serial consistency. A batch that is refused changes nothing.
  *
  * @since 0.1.0
  */
@@ -83,6 +84,7 @@ const publishedRow = -2
 const timestampRow = -3
 const ownerRow = -4
 const publishedEpochRow = -5
+const identityRow = -2_147_483_648
 
 const check = (options: CassandraCommitterOptions): CommitterOptionError | null => {
   const { jobId, uid } = options
@@ -172,6 +174,8 @@ export interface Ledger {
   readonly committed: ReadonlyMap<number, number>
   /** The job that has gone on from a savepoint of this one; null if none has. */
   readonly takenOverBy: JobName | null
+  /** What tells it from every other one, as in `Claim`; null if there is none, or it was claimed by an older version only. */
+  readonly ledgerId: string | null
 }
 
 const selectRows = (table: string) => `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
@@ -189,7 +193,22 @@ const newerOf = (known: Rows, rows: Rows): Rows => {
   return merged
 }
 
+const identityOf = (rows: Rows): string | null => rows.get(identityRow)?.toString(36) ?? null
+
 const committedOf = (rows: Rows): ReadonlyMap<number, number> => new Map([...rows].filter(([row]) => row >= 0))
+
+const toClaim = (rows: Rows): Claim => {
+  const takenOverBy = TakenOver.fromRows(rows)
+  return {
+    epoch: rows.get(epochRow) ?? 0,
+    publishedCheckpointId: rows.get(publishedRow) ?? 0,
+    publishedEpoch: rows.get(publishedEpochRow) ?? 0,
+    maxTimestamp: rows.get(timestampRow) ?? 0,
+    ledger: committedOf(rows),
+    ledgerId: identityOf(rows),
+    ...(takenOverBy === null ? {} : { takenOverBy })
+  }
+}
 
 /**
  * Reads the ledger as it is. Nothing is claimed and nothing is made; where there is no table, its epoch is null.
@@ -228,7 +247,8 @@ export const readLedger = Effect.fnUntraced(function*(
     publishedEpoch: rows.get(publishedEpochRow) ?? 0,
     maxTimestamp: rows.get(timestampRow) ?? 0,
     committed: committedOf(rows),
-    takenOverBy: TakenOver.fromRows(rows)
+    takenOverBy: TakenOver.fromRows(rows),
+    ledgerId: identityOf(rows)
   }
 })
 
@@ -387,6 +407,7 @@ const makeFor = Effect.fnUntraced(function*(
           ? { cql: insert, params: [uid, epochRow, next] }
           : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
         setRow(ownerRow, token),
+        ...rows.has(identityRow) ? [] : [setRow(identityRow, token)],
         ...heir === null ? [] : TakenOver.toRows(heir).map(([row, value]) => setRow(row, value))
       ]).pipe(
         Effect.mapError(failed("claim the job")),
@@ -399,15 +420,7 @@ const makeFor = Effect.fnUntraced(function*(
     epoch = rows.get(epochRow)!
     // Not only remembered: a ledger that was lost has begun anew.
     yield* Ref.set(cache, rows)
-    const takenOverBy = TakenOver.fromRows(rows)
-    return {
-      epoch,
-      publishedCheckpointId: rows.get(publishedRow) ?? 0,
-      publishedEpoch: rows.get(publishedEpochRow) ?? 0,
-      maxTimestamp: rows.get(timestampRow) ?? 0,
-      ledger: committedOf(rows),
-      ...(takenOverBy === null ? {} : { takenOverBy })
-    }
+    return toClaim(rows)
   })
 
   const checkEpoch = Effect.flatMap(read, (rows) => {
@@ -457,7 +470,7 @@ const makeFor = Effect.fnUntraced(function*(
     claimEpoch,
     supersede,
     takenOverBy,
-    publishedEpoch: Effect.map(read, (rows) => rows.get(publishedEpochRow) ?? 0),
+    current: Effect.map(read, toClaim),
     checkEpoch,
     publishCheckpoint: (checkpointId, maxTimestamp) =>
       raiseAll("publish the checkpoint", [

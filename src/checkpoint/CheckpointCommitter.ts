@@ -117,6 +117,7 @@ export interface Commit {
  * @since 0.1.0
  */
 export interface Claim {
+  /** The newest epoch: the one that was claimed. */
   readonly epoch: number
   /** The newest checkpoint whose rows any epoch may have sent; 0 if there was none. */
   readonly publishedCheckpointId: number
@@ -128,6 +129,12 @@ export interface Claim {
   readonly ledger: ReadonlyMap<number, number>
   /** The job that has gone on from a savepoint of this one; not there where none has, or none is recorded. */
   readonly takenOverBy?: JobName | undefined
+  /**
+   * What tells this ledger from every other, one of the same name in another cluster or one that was lost and has begun anew
+   * included; kept in it since its first claim. Null where it was not claimed yet. A state keeps it, and is refused with another
+   * ledger. Not there where a ledger has none: then nothing is compared.
+   */
+  readonly ledgerId?: string | null | undefined
 }
 
 /**
@@ -167,8 +174,8 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
    * claimed by asking. Without this member nothing is recorded, and two jobs can go on from one savepoint.
    */
   readonly takenOverBy?: ((job: JobName) => Effect.Effect<TakenOver | null, CommitterError>) | undefined
-  /** `publishedEpoch` of a `Claim`, without claiming anything. */
-  readonly publishedEpoch: Effect.Effect<number, CommitterError>
+  /** What a claim would say, with the newest epoch (0 if there was none), without claiming anything. */
+  readonly current: Effect.Effect<Claim, CommitterError>
   /** Fails with `Fenced` if the epoch is no longer the newest. */
   readonly checkEpoch: Effect.Effect<void, CommitterError | Fenced>
   /** Must succeed before any row of the checkpoint is sent. Repeating it is harmless. */
@@ -238,6 +245,10 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
         ledger.committed.set(subtask, Math.max(checkpointId, ledger.committed.get(subtask) ?? 0))
       }
     })
+  const read = Effect.sync((): Claim => {
+    const { committed, epoch, maxTimestamp, publishedCheckpointId, publishedEpoch } = ledger
+    return { epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: new Map(committed) }
+  })
   return CheckpointCommitter.of({
     describe,
     createResource: Effect.void,
@@ -248,16 +259,9 @@ export const makeMemory = (ledger: MemoryLedger = makeMemoryLedger()): Checkpoin
           return Effect.fail(new Fenced({ ledger: describe, epoch: previous, currentEpoch: ledger.epoch }))
         }
         epoch = ledger.epoch = Math.max(ledger.epoch, above) + 1
-        const { committed, maxTimestamp, publishedCheckpointId, publishedEpoch } = ledger
-        return Effect.succeed({
-          epoch,
-          publishedCheckpointId,
-          publishedEpoch,
-          maxTimestamp,
-          ledger: new Map(committed)
-        })
+        return read
       }),
-    publishedEpoch: Effect.sync(() => ledger.publishedEpoch),
+    current: read,
     // A ledger in memory is of one job.
     supersede: () => Effect.succeed(null),
     checkEpoch: asHolder(() => {}),

@@ -28,6 +28,7 @@ import { resolve } from "./CheckpointConfig.ts"
 import * as Metrics from "./CheckpointMetrics.ts"
 import type { Barrier } from "./Element.ts"
 import type { Manifest, SegmentHandle } from "./Manifest.ts"
+import { ledgerIdOf } from "./Manifest.ts"
 import * as OutageLog from "./OutageLog.ts"
 import type { PendingTotals } from "./SealedSegments.ts"
 import * as SealedSegments from "./SealedSegments.ts"
@@ -199,7 +200,10 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   const { claim, parallelism, restored } = options
   const config = resolve(options.config ?? {})
   const epoch = claim.epoch
-  const origin = restored?.restoredFrom === undefined ? {} : { restoredFrom: restored.restoredFrom }
+  const origin = {
+    ...ledgerIdOf(claim),
+    ...(restored?.restoredFrom === undefined ? {} : { restoredFrom: restored.restoredFrom })
+  }
 
   const triggers = yield* Queue.unbounded<number>()
   const wakeups = yield* Queue.sliding<void>(1)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import type { Claim } from "./CheckpointCommitter.ts"
 import { Position } from "./Position.ts"
 
 /**
@@ -60,7 +61,9 @@ export const Manifest = Schema.Struct({
   /** Segments of this and earlier checkpoints whose rows were not yet known to be in Cassandra. */
   pending: Schema.Array(SegmentHandle),
   /** Id of the savepoint that this state began with; not there for a state that began with nothing. */
-  restoredFrom: Schema.optionalKey(Schema.String)
+  restoredFrom: Schema.optionalKey(Schema.String),
+  /** `ledgerId` of the claim that it was written under; not there where the ledger has none. */
+  ledgerId: Schema.optionalKey(Schema.String)
 })
 
 /**
@@ -68,6 +71,15 @@ export const Manifest = Schema.Struct({
  * @since 0.1.0
  */
 export type Manifest = typeof Manifest.Type
+
+/**
+ * What a manifest keeps of the ledger that it is written under.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const ledgerIdOf = ({ ledgerId }: Pick<Claim, "ledgerId">): Pick<Manifest, "ledgerId"> =>
+  typeof ledgerId === "string" ? { ledgerId } : {}
 
 /**
  * Newest first: by epoch, then by checkpoint id.

@@ -151,6 +151,7 @@ const start = Effect.fnUntraced(function*(options: LoadOptions) {
     restart,
     fromSavepoint: fromSavepoint ?? undefined,
     takeOverFrom: options.takeOverFrom,
+    acceptNewLedger: options.acceptNewLedger,
     onFailure: yield* FailureLog.recorder(directory)
   }))
   const health = yield* JobHealth

@@ -161,6 +161,10 @@ export const load = {
     "A job that has gone on from the savepoint, or from one of this job, and shall never go on again: what is left of it " +
       "is fenced (default: the load is refused)"
   ),
+  acceptNewLedger: Flag.toggle(
+    "accept-new-ledger",
+    "The ledger of the job was dropped, and the table has its rows: go on with a new one"
+  ),
 
   dryRun: Flag.toggle(
     "dry-run",

@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type { Ledger } from "../cassandra/CassandraCommitter.ts"
 import * as CurrentState from "../sink/CurrentState.ts"
 import * as StateDirectory from "../state/StateDirectory.ts"
+import type { StateUnusable } from "../state/WalError.ts"
 import type { LoadError } from "./exitCode.ts"
 
 /**
@@ -62,13 +63,16 @@ const statementsOf = Effect.fnUntraced(function*(
   return []
 })
 
-/** That somebody has published since a savepoint was taken says nothing against it. */
-const outdatedText = (state: StateDirectory.StateDirectory, ledger: Ledger, detail: string): string =>
-  state.savepoint === null
-    ? `${detail} What of this state's rows is in the table, nobody knows.`
+/** That somebody has published since a savepoint was taken, or that its ledger is gone, says nothing against it. */
+const outdatedText = (state: StateDirectory.StateDirectory, ledger: Ledger, why: StateUnusable): string => {
+  if (state.savepoint === null) return `${why.detail} What of this state's rows is in the table, nobody knows.`
+  const what = why.reason === "other-ledger"
+    ? `This savepoint was taken with another ledger than ${ledger.describe} is now.`
     : `Since this savepoint was taken, epoch ${ledger.publishedEpoch} of job '${state.jobId}' (uid '${state.uid}') has gone ` +
-      `on (${ledger.describe}), maybe with another state. So the ledger does not tell which of its rows are in the table; ` +
-      `restored, it sends all of them with the timestamps that they have.`
+      `on (${ledger.describe}), maybe with another state.`
+  return `${what} So the ledger does not tell which of its rows are in the table; restored, it sends all of them with the ` +
+    `timestamps that they have.`
+}
 
 /**
  * Looks at all of it, and asks the ledger last; with `verify` each segment is read. Nothing is locked or changed. `look` finds
@@ -103,10 +107,10 @@ export const gather = Effect.fnUntraced(function*<E2, R2, R, E extends LoadError
   const asked = ask === null ? null : yield* Effect.result(ask(state))
   const ledger = asked !== null && Result.isSuccess(asked) ? asked.success : null
   // What was published meanwhile may be of a start that came between the two looks, and has its manifest here.
-  const why = ledger === null || CurrentState.outdated(state, ledger) === null
+  const why = ledger === null || CurrentState.mismatch(state, ledger) === null
     ? null
-    : CurrentState.outdated(yield* look, ledger)
-  const outdated = ledger === null || why === null ? null : outdatedText(state, ledger, why.detail)
+    : CurrentState.mismatch(yield* look, ledger)
+  const outdated = ledger === null || why === null ? null : outdatedText(state, ledger, why)
   const segments = handles.map((handle): Segment => {
     const { bytes, checkpointId, firstTimestamp, lastTimestamp, name, rows, subtask } = handle
     const isCommitted = ledger === null || outdated !== null

@@ -86,6 +86,12 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
    */
   readonly takeOverFrom?: string | undefined
   /**
+   * The ledger that the state was made with is lost, and the tables have what was sent: the job goes on with a new ledger, as long
+   * as no checkpoint was completed in that. Default false: a state is refused with another ledger than its own, since that may be
+   * of another cluster, where none of the rows are.
+   */
+  readonly acceptNewLedger?: boolean | undefined
+  /**
    * Told of each run that fails, before the next one begins or the job is over: for keeping it (`FailureLog.recorder`) or
    * telling somebody. The job waits for it, so it should be quick. Default: nothing, the log tells.
    */
@@ -410,6 +416,10 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     if (fromSavepoint !== undefined) {
       yield* checked
       epoch = yield* RestoreSavepoint.restore(fromSavepoint, takeOverFrom)
+    }
+    if (epoch === null && options.acceptNewLedger === true) {
+      yield* checked
+      epoch = yield* Recovery.acceptLedger
     }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {

@@ -14,30 +14,37 @@ const newestOf = ({ checkpoints, jobId, uid }: StateDirectory): Recovery.NewestC
   const newest = checkpoints[0]
   if (newest === undefined) return null
   const { checkpointId, epoch, manifest } = newest
-  return { jobId, uid, epoch, checkpointId, records: Result.isSuccess(manifest) ? manifest.success.records : null }
+  const isWhole = Result.isSuccess(manifest)
+  return {
+    jobId,
+    uid,
+    epoch,
+    checkpointId,
+    records: isWhole ? manifest.success.records : null,
+    ledgerId: isWhole ? manifest.success.ledgerId : undefined
+  }
 }
 
 /**
- * Why nothing that `ledger` says is about the rows of `state`: its job has gone on with another one (`StateUnusable`,
- * `outdated`). Null if it has not, which is only certain of a ledger that was read before the state was looked at.
+ * Why nothing that `ledger` says is about the rows of `state`: it is not the one that the state was made with, or the job has
+ * gone on with another state (`StateUnusable`, `other-ledger` and `outdated`). Null if neither is so, which is only certain of a
+ * ledger that was read before the state was looked at.
  *
  * @category getters
  * @since 0.1.0
  */
-export const outdated = (
-  state: StateDirectory,
-  ledger: { readonly describe: string; readonly publishedEpoch: number }
-): StateUnusable | null => Recovery.outdated(state.directory, newestOf(state), ledger)
+export const mismatch = (state: StateDirectory, ledger: Recovery.KnownLedger): StateUnusable | null =>
+  Recovery.mismatch(state.directory, newestOf(state), ledger)
 
 /**
- * What `ledger` reads, and the state that `look` finds behind that. Fails with `StateUnusable` (`outdated`) if the job has
- * gone on with another one: nothing that the ledger says is about the rows of this.
+ * What `ledger` reads, and the state that `look` finds behind that. Fails with `StateUnusable` if nothing that the ledger says
+ * is about the rows of this state (`mismatch`).
  *
  * @category combinators
  * @since 0.1.0
  */
 export const find = Effect.fnUntraced(function*<
-  L extends { readonly describe: string; readonly publishedEpoch: number },
+  L extends Recovery.KnownLedger,
   E,
   R,
   E2,
@@ -49,7 +56,7 @@ export const find = Effect.fnUntraced(function*<
   // In this order: what the ledger knows as published has its manifest by now.
   const known = yield* ledger
   const state = yield* look
-  const why = outdated(state, known)
+  const why = mismatch(state, known)
   if (why !== null) return yield* why
   return { ledger: known, state }
 })

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
+import { ledgerIdOf } from "../checkpoint/Manifest.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import * as Recovery from "./Recovery.ts"
@@ -77,11 +78,13 @@ export const commit = Effect.fnUntraced(function*<E, R>(
   const committer = yield* CheckpointCommitter
   const backend = yield* StateBackend
   const held = takeOverFrom === undefined ? null : yield* Recovery.takeBack(takeOverFrom)
-  const { claim: { epoch, ledger }, restored: manifest } = yield* Recovery.claim(held)
+  const { claim, restored: manifest } = yield* Recovery.claim(held)
+  const { epoch, ledger } = claim
   const segments = yield* oldestPending(manifest, ledger, checkpointId)
   yield* before(segments)
   const adopted: Manifest = {
     ...manifest!,
+    ...ledgerIdOf(claim),
     epoch,
     pending: manifest!.pending.filter((handle) => handle.checkpointId > (ledger.get(handle.subtask) ?? 0))
   }

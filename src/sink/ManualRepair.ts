@@ -12,6 +12,7 @@ import * as FileSystem from "effect/FileSystem"
 import type { Claim, CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
+import { ledgerIdOf } from "../checkpoint/Manifest.ts"
 import { ioError, syncDirectory } from "../state/internal/files.ts"
 import * as SegmentRows from "../state/SegmentRows.ts"
 import { StateBackend } from "../state/StateBackend.ts"
@@ -57,11 +58,8 @@ export const claim = Effect.fnUntraced(function*<E, R>(
 > {
   const committer = yield* CheckpointCommitter
   const { describe } = committer
-  const publishedEpoch = Effect.retry(committer.publishedEpoch, Recovery.claimRetry)
-  const before = yield* CurrentState.find(
-    Effect.map(publishedEpoch, (publishedEpoch) => ({ describe, publishedEpoch })),
-    look
-  )
+  const current = Effect.retry(committer.current, Recovery.claimRetry)
+  const before = yield* CurrentState.find(Effect.map(current, (known) => ({ describe, ...known })), look)
   const { jobId, uid } = before.state
   yield* Recovery.mustBeOwner({ jobId, uid }, takeOverFrom)
   const above = before.state.checkpoints[0]?.epoch ?? 0
@@ -106,12 +104,13 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
 export const carryOut = Effect.fnUntraced(function*(
   state: StateDirectory,
   plan: Feasible,
-  { epoch, ledger }: Claim
+  claim: Claim
 ): Effect.fn.Return<
   void,
   CommitterError | Fenced | WalError,
   CheckpointCommitter | FileSystem.FileSystem | StateBackend
 > {
+  const { epoch, ledger } = claim
   const backend = yield* StateBackend
   const committer = yield* CheckpointCommitter
   const mustHold = Effect.retry(committer.checkEpoch, Recovery.claimRetry)
@@ -128,7 +127,7 @@ export const carryOut = Effect.fnUntraced(function*(
     const instead = kept.has(handle.name) ? kept.get(handle.name)! : handle
     if (instead !== null) pending.push(instead)
   }
-  const adopted: Manifest = { ...from, epoch, pending }
+  const adopted: Manifest = { ...from, ...ledgerIdOf(claim), epoch, pending }
   yield* backend.completeCheckpoint(adopted)
   // The manifest would be older than a successor's. A file that is moved is gone for him as well.
   yield* mustHold

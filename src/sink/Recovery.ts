@@ -15,6 +15,7 @@ import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import { countFenced, restoredTimestamp } from "../checkpoint/CheckpointMetrics.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
+import { ledgerIdOf } from "../checkpoint/Manifest.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
@@ -58,53 +59,93 @@ export interface NewestCheckpoint {
   readonly checkpointId: number
   /** Null where it is known by its name only, because it is damaged. */
   readonly records: number | null
+  /** As in its manifest; not there where that has none, or is damaged. */
+  readonly ledgerId?: string | undefined
 }
 
 /**
- * A `StateUnusable` (`outdated`) if `newest`, the newest checkpoint at `path`, is of an earlier epoch than the one that
- * published last, or null. Null, no checkpoint, is never outdated.
+ * A ledger, as far as it takes to know whether it is about a state.
  *
- * A checkpoint is published when its manifest is durable. So a published one of a later epoch than all manifests here has
- * its manifest elsewhere: this state was left behind, and the ledger's marks are not about its rows. `publishedEpoch` has
- * to be read before the manifests are: what is published until then has its manifest already.
+ * @category models
+ * @since 0.1.0
+ */
+export type KnownLedger = Pick<Claim, "ledgerId" | "publishedEpoch"> & { readonly describe: string }
+
+const named = ({ jobId, uid }: JobName): string => `job '${jobId}' (uid '${uid}')`
+
+const progressOf = ({ checkpointId, epoch, records }: NewestCheckpoint): string =>
+  `checkpoint ${checkpointId} of epoch ${epoch}` + (records === null ? "" : `, after ${records} records`)
+
+const adviceToRestore =
+  "take a savepoint of this directory, and begin with it in an empty one (--from-savepoint): its " +
+  "pending rows are then sent with the timestamps that they have, and replace nothing newer."
+
+/** The marks of another ledger are not about the rows of this state, nor is it known to be of the cluster that has them. */
+const otherLedger = (path: string, newest: NewestCheckpoint | null, ledger: KnownLedger): StateUnusable | null => {
+  const { describe, ledgerId, publishedEpoch } = ledger
+  // What an older version has written has none. And nothing is at stake where nothing was read.
+  if (newest?.ledgerId === undefined || ledgerId === undefined || newest.records === 0) return null
+  if (ledgerId === newest.ledgerId) return null
+  return new StateUnusable({
+    path,
+    reason: "other-ledger",
+    detail: `The state in ${path} was made with another ledger than ${describe} is now. It ends with ` +
+      `${progressOf(newest)}, and ` + (publishedEpoch === 0
+        ? `that ledger knows no checkpoint of ${
+          named(newest)
+        }. If this is another cluster or keyspace than before, what was ` +
+          `committed there is not here: go back to that one (--contact-points, --checkpoint-keyspace), or load the input from ` +
+          `its beginning, with another --state. If the ledger was dropped, and the table has its rows, ` +
+          `--accept-new-ledger (acceptNewLedger in a program) goes on from that checkpoint, and sends again what is pending ` +
+          `in it.`
+        : `epoch ${publishedEpoch} of ${
+          named(newest)
+        } has gone on with another state there. Go back to the cluster and the ` +
+          `keyspace that this state was made with (--contact-points, --checkpoint-keyspace). If they are lost, ` +
+          adviceToRestore)
+  })
+}
+
+/**
+ * A `StateUnusable` if what `ledger` says is not about the rows of `newest`, the newest checkpoint at `path`, or null. Null, no
+ * checkpoint, agrees with every ledger.
+ *
+ * - `other-ledger`: it was written under another one. That one may have been lost; or this is another cluster, where what was
+ *   committed before is not.
+ * - `outdated`: it is of an earlier epoch than the one that published last. A checkpoint is published when its manifest is
+ *   durable. So a published one of a later epoch than all manifests here has its manifest elsewhere: this state was left behind.
+ *   `publishedEpoch` has to be read before the manifests are: what is published until then has its manifest already.
  *
  * @category getters
  * @since 0.1.0
  */
-export const outdated = (
-  path: string,
-  newest: NewestCheckpoint | null,
-  ledger: { readonly describe: string; readonly publishedEpoch: number }
-): StateUnusable | null => {
+export const mismatch = (path: string, newest: NewestCheckpoint | null, ledger: KnownLedger): StateUnusable | null => {
+  const other = otherLedger(path, newest, ledger)
+  if (other !== null) return other
   const { describe, publishedEpoch } = ledger
   if (newest === null || publishedEpoch <= newest.epoch) return null
-  const { checkpointId, epoch, jobId, records, uid } = newest
   return new StateUnusable({
     path,
     reason: "outdated",
-    detail: `The state in ${path} is not the newest of job '${jobId}' (uid '${uid}'): it ends with checkpoint ` +
-      `${checkpointId} of epoch ${epoch}, ${
-        records === null ? "" : `after ${records} records, `
-      }and ${describe} says ` +
-      `that epoch ${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move this directory ` +
-      `away to load the input from its beginning; or take a savepoint of this directory, and begin with it in an empty ` +
-      `one (--from-savepoint): its pending rows are then sent with the timestamps that they have, and replace nothing ` +
-      `newer.`
+    detail: `The state in ${path} is not the newest of ${named(newest)}: it ends with ${progressOf(newest)}, and ` +
+      `${describe} says that epoch ${publishedEpoch} has gone on with another one. Run with that one. If it is lost, move ` +
+      `this directory away to load the input from its beginning; or ${adviceToRestore}`
   })
 }
 
 const compare = Effect.fnUntraced(function*(
   found: Manifest | null,
-  publishedEpoch: number
+  known: Claim
 ): Effect.fn.Return<void, StateUnusable, CheckpointCommitter | StateBackend> {
   const backend = yield* StateBackend
   const { describe } = yield* CheckpointCommitter
-  const why = outdated(backend.describe, found, { describe, publishedEpoch })
+  const why = mismatch(backend.describe, found, { describe, ...known })
   if (why !== null) return yield* why
 })
 
 /**
- * Fails with `StateUnusable` if the job has gone on with another state than this one. Asked before anything is claimed:
+ * Fails with `StateUnusable` if the job has gone on with another state than this one, or has another ledger than this one was made
+ * with (`mismatch`). Asked before anything is claimed:
  * whoever works with the newer state is not to be disturbed.
  *
  * @category combinators
@@ -116,8 +157,8 @@ export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, Check
       const backend = yield* StateBackend
       const committer = yield* CheckpointCommitter
       // In this order: what is published until now has its manifest already.
-      const publishedEpoch = yield* Effect.retry(committer.publishedEpoch, claimRetry)
-      yield* compare(yield* backend.latestCheckpoint, publishedEpoch)
+      const known = yield* Effect.retry(committer.current, claimRetry)
+      yield* compare(yield* backend.latestCheckpoint, known)
     }
   )
 
@@ -176,6 +217,42 @@ export const takeBack = Effect.fnUntraced(function*(
 })
 
 /**
+ * Goes on with a ledger that the state was not made with, because its own was lost: the newest checkpoint is written again under
+ * an epoch of the new one. Gives that epoch, with which the start goes on; null where the state has its own ledger. Fails with
+ * `StateUnusable` (`other-ledger`) if a checkpoint was published in the new one: then its marks are about another state's rows.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const acceptLedger: Effect.Effect<
+  number | null,
+  CommitterError | Fenced | WalError,
+  CheckpointCommitter | StateBackend
+> = Effect.gen(function*() {
+  const backend = yield* StateBackend
+  const committer = yield* CheckpointCommitter
+  const refusal = (found: Manifest | null, known: Claim) =>
+    otherLedger(backend.describe, found, { describe: committer.describe, ...known })
+  const found = yield* backend.latestCheckpoint
+  const known = yield* Effect.retry(committer.current, claimRetry)
+  const before = refusal(found, known)
+  if (found === null || before === null) return null
+  if (known.publishedEpoch > 0) return yield* before
+  const claimed = yield* countFenced(Effect.retry(committer.claimEpoch(null, found.epoch), claimRetry))
+  // Under the claim: what another process has published until then, and what it has written.
+  const newest = yield* backend.latestCheckpoint
+  const why = refusal(newest, claimed)
+  if (newest === null || why === null) return claimed.epoch
+  if (claimed.publishedEpoch > 0) return yield* why
+  yield* backend.completeCheckpoint({ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch })
+  yield* Effect.logWarning(
+    `The ledger ${committer.describe} is a new one. The job goes on in it from checkpoint ${newest.checkpointId}, after ` +
+      `${newest.records} records.`
+  )
+  return claimed.epoch
+})
+
+/**
  * Claims the job for the state that is here. The epoch is claimed before the manifest is read: what a superseded process
  * did until then is seen, and what it does later no longer counts. `previousEpoch` is that of this same process, null if it
  * had none.
@@ -204,7 +281,7 @@ export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): 
   }
   let claimed = yield* claimEpoch(previousEpoch)
   let restored = yield* backend.latestCheckpoint
-  yield* compare(restored, claimed.publishedEpoch)
+  yield* compare(restored, claimed)
   // Between the question and the claim. From now on nobody takes it over without fencing this process.
   yield* takeBackClaimed({ jobId, uid }, claimed)
   // Manifests are ordered by epoch. If the ledger was lost, it has begun anew below those of the state.

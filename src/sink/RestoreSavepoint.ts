@@ -19,10 +19,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { countFenced } from "../checkpoint/CheckpointMetrics.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
+import { ledgerIdOf } from "../checkpoint/Manifest.ts"
 import * as SegmentRows from "../state/SegmentRows.ts"
 import type { Savepoint } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
@@ -78,22 +79,15 @@ const logAnew = Effect.fnUntraced(function*(
   return yield* writer.seal(target.checkpointId)
 })
 
-/** The keyspace of a ledger in a table, out of the words for its place; null for another one. */
-const keyspaceOf = (ledger: string): string | null => /^(\w+)\.checkpoints_\w+ at /.exec(ledger)?.[1] ?? null
-
 /**
- * Whether what was claimed is not the ledger that the savepoint's job had: none was found where this one's is, or one that has
- * not come to the epoch of the savepoint, or that job had it in another keyspace.
+ * Whether the ledger that was claimed under the name of the savepoint's job is another one than that job had: it has another id;
+ * or, where either has none, there was none, or one that has not come to the epoch of the savepoint.
  */
-const isElsewhere = (
-  { checkpoint: { epoch }, ledger }: Savepoint,
-  own: string,
-  claimed: number | null
-): boolean => {
-  if (claimed === null || claimed <= epoch) return true
-  const then = ledger === null ? null : keyspaceOf(ledger)
-  const now = keyspaceOf(own)
-  return then !== null && now !== null && then !== now
+const isElsewhere = ({ checkpoint }: Savepoint, claimed: Pick<Claim, "epoch" | "ledgerId"> | null): boolean => {
+  if (claimed === null) return true
+  const { ledgerId } = claimed
+  const isKnown = checkpoint.ledgerId !== undefined && typeof ledgerId === "string"
+  return isKnown ? ledgerId !== checkpoint.ledgerId : claimed.epoch <= checkpoint.epoch
 }
 
 /**
@@ -127,12 +121,13 @@ export const restore = Effect.fnUntraced(function*(
     ? null
     : yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
   const name = `job '${jobId}' (uid '${uid}')`
-  const claimedThere = isSameJob ? claim.epoch : other?.epoch ?? null
-  if (isElsewhere(savepoint, committer.describe, claimedThere)) {
+  if (isElsewhere(savepoint, isSameJob ? claim : other)) {
+    const where = savepoint.ledger === null || savepoint.ledger === committer.describe
+      ? "another one than this job's"
+      : `${savepoint.ledger}, and this job's is`
     yield* Effect.logWarning(
-      `The savepoint is of ${name}, whose ledger is ${savepoint.ledger ?? "not known"}, and this job's is ` +
-        `${committer.describe}: so it could not be recorded there that this one goes on, and nobody stops that job, or a ` +
-        `third one that restores the same savepoint there. Make sure that no process of it runs, take it out of its ` +
+      `The savepoint is of ${name}, whose ledger was ${where} ${committer.describe}: so it could not be recorded there that ` +
+        `this one goes on, and nobody stops that job, or a third one that restores the same savepoint there. Make sure that no process of it runs, take it out of its ` +
         `supervisor, and do not start it again: both would own what comes behind the savepoint, each winning where it was ` +
         `the last to write.`
     )
@@ -148,8 +143,10 @@ export const restore = Effect.fnUntraced(function*(
     const target = { epoch: claim.epoch, number, checkpointId: handle.checkpointId + shift }
     pending.push(yield* Effect.scoped(logAnew(savepoint, handle, target)))
   }
+  const { ledgerId: _, ...rest } = checkpoint
   const manifest: Manifest = {
-    ...checkpoint,
+    ...rest,
+    ...ledgerIdOf(claim),
     jobId: backend.jobId,
     uid: backend.uid,
     epoch: claim.epoch,

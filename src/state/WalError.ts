@@ -68,7 +68,8 @@ export class StateCorrupt extends Schema.TaggedError<StateCorrupt>("effect-cassa
 
 /**
  * The state belongs to another job, or another process works on it, or it was written by a newer version; or there is one
- * where a savepoint shall be restored, or none where one is needed.
+ * where a savepoint shall be restored, or none where one is needed; or the job has gone on with another one, or has another
+ * ledger.
  *
  * @category errors
  * @since 0.1.0
@@ -84,7 +85,8 @@ export class StateUnusable extends Schema.TaggedError<StateUnusable>("effect-cas
       "not-empty",
       "no-savepoint",
       "is-savepoint",
-      "outdated"
+      "outdated",
+      "other-ledger"
     ]),
     detail: Schema.String
   }

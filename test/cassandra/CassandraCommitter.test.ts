@@ -114,11 +114,12 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
         assert.isNull(yield* committer.supersede({ jobId: oldId, uid: "sink" }), "it has claimed nothing yet")
         assert.isNull(yield* committer.supersede({ jobId: fresh("never"), uid: "sink" }), "it has no table")
         assert.isNull(yield* committer.supersede({ jobId: "No Name of a Table", uid: "sink" }))
-        yield* old.claimEpoch(null)
+        const { ledgerId } = yield* old.claimEpoch(null)
         yield* old.publishCheckpoint(7, 700)
         yield* old.commitCheckpoint(1, 6)
         const claim = yield* committer.supersede({ jobId: oldId, uid: "sink" })
         assert.deepStrictEqual(claim, {
+          ledgerId,
           epoch: 2,
           publishedCheckpointId: 7,
           publishedEpoch: 1,
@@ -173,7 +174,7 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
             )
         }
         const committer = yield* CassandraCommitter.make(slow, { jobId, uid: "sink", keyspace: ledgerKeyspace })
-        const late = yield* Effect.forkChild(committer.publishedEpoch)
+        const late = yield* Effect.forkChild(committer.current)
         yield* Effect.sleep(100)
         assert.strictEqual(reads, 1)
         const { epoch } = yield* committer.claimEpoch(null)

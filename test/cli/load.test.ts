@@ -50,6 +50,26 @@ describe.concurrent("effect-cassandra load", () => {
     await assertAllRows("happy", 3001)
   })
 
+  it("with another ledger than its state was made with it is refused, done or not; a new one can be accepted", async () => {
+    const file = fixture.write("ledger.ndjson", fixture.lines("ledger", 300))
+    const args = fixture.load("ledger", file)
+    assert.strictEqual((await run(args)).code, 0)
+    // Another cluster has none of it; neither has this one, when somebody has dropped it.
+    await fixture.client.execute(`DELETE FROM ${fixture.keyspace}.checkpoints_cli WHERE sink_id = 'ledger'`)
+    const refused = await run(args)
+    assert.strictEqual(refused.code, 7, refused.stderr)
+    assert.match(refused.stderr, /made with another ledger than cli_load_test\.checkpoints_cli at .* is now/)
+    assert.match(refused.stderr, /after 300 records.*--contact-points.*--accept-new-ledger/)
+    assertNoStack(refused)
+    Fs.appendFileSync(file, `${fixture.line("ledger", 300)}\n`)
+    assert.strictEqual((await run(args)).code, 7)
+    const accepted = await run([...args, "--accept-new-ledger", "--json"])
+    assert.strictEqual(summaryOf(accepted)["rows"], 1)
+    assert.match(accepted.stderr, /is a new one.*goes on in it from checkpoint \d+, after 300 records/)
+    assert.match((await run(args)).stderr, /nothing to do/)
+    await assertAllRows("ledger", 301)
+  })
+
   it("the same command resumes after SIGKILL", async () => {
     const file = fixture.write("killed.ndjson", fixture.wideLines("killed", many))
     for (let round = 1; round <= 2; round++) {

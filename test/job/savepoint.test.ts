@@ -238,7 +238,8 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       const summary = yield* end(yield* Effect.forkChild(run))
       assert.strictEqual(summary.outcome, "nothing-to-do")
       assert.isTrue(said.some((text) =>
-        /savepoint is of job 'a' \(uid 'sink'\), whose ledger is \S+checkpoints_a .*do not start it again/.test(text)
+        /savepoint is of job 'a' \(uid 'sink'\), whose ledger was \S+checkpoints_a .*do not start it again/
+          .test(text)
       ))
     }))
 })

@@ -9,7 +9,8 @@ import { out, say, summary } from "./told.ts"
 import type { Failure } from "./worker.ts"
 import { addTo, makeTotals, startWorker } from "./workers.ts"
 
-const plantedSeedsMax = 2000
+/** How many programs each bug is looked for in. */
+export const plantedSeedsMax = 2000
 
 const bugsNamed = (name: string | null): ReadonlyArray<PlantedBug> => {
   const bugs = plantedBugs.filter((bug) => name === null || bug.name === name)
@@ -17,8 +18,11 @@ const bugsNamed = (name: string | null): ReadonlyArray<PlantedBug> => {
   return bugs
 }
 
-/** Every bug of the catalogue is planted, and must be found. */
-export const huntPlanted = async (name: string | null, jobs: number): Promise<boolean> => {
+/** Every bug of the catalogue is planted, and must be found within `seeds` programs. */
+export const huntPlanted = async (
+  name: string | null,
+  { first, jobs, seeds }: { readonly first: number; readonly jobs: number; readonly seeds: number }
+): Promise<boolean> => {
   const bugs = bugsNamed(name)
   const totals = makeTotals()
   const startedAt = performance.now()
@@ -28,7 +32,7 @@ export const huntPlanted = async (name: string | null, jobs: number): Promise<bo
     for (let bug = queue.shift(); bug !== undefined; bug = queue.shift()) {
       const worker = startWorker(bug.edits)
       let found: Failure | undefined
-      for (let from = 0; from < plantedSeedsMax && found === undefined; from += 50) {
+      for (let from = first; from < first + seeds && found === undefined; from += 50) {
         const report = await worker.ask({ _tag: "Run", from, to: from + 50, stopAtFirst: true })
         if (report._tag !== "Ran") continue
         addTo(totals, report)
@@ -38,8 +42,8 @@ export const huntPlanted = async (name: string | null, jobs: number): Promise<bo
       if (found === undefined) notFound++
       out(
         `${bug.name.padEnd(34)}` + (found === undefined
-          ? `NOT FOUND in ${plantedSeedsMax} runs`
-          : `found after ${String(found.seed + 1).padStart(4)} runs: ${found.violations[0]!.slice(0, 110)}`)
+          ? `NOT FOUND in ${seeds} runs`
+          : `found after ${String(found.seed - first + 1).padStart(4)} runs: ${found.violations[0]!.slice(0, 110)}`)
       )
     }
   }))

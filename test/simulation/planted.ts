@@ -564,8 +564,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "What a repair writes is of the epoch that it goes on from: what a superseded process completes is newer.",
     edit(
       manualRepair,
-      "const adopted: Manifest = { ...from, epoch, pending }",
-      "const adopted: Manifest = { ...from, pending }"
+      "const adopted: Manifest = { ...from, ...ledgerIdOf(claim), epoch, pending }",
+      "const adopted: Manifest = { ...from, ...ledgerIdOf(claim), pending }"
     )
   ),
   bug(

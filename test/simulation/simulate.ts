@@ -5,7 +5,7 @@
  *     node test/simulation/simulate.ts --minutes 60            as many as fit into an hour
  *     node test/simulation/simulate.ts --seed 4711             one program, told step by step
  *     node test/simulation/simulate.ts --program failing.json  the same for a program from a file
- *     node test/simulation/simulate.ts --planted [name]        whether each planted bug is found
+ *     node test/simulation/simulate.ts --planted [name]        whether each planted bug is found in 2,000 programs, or --seeds
  *     node test/simulation/simulate.ts --exhaustive [scope]    all programs of small scopes; "quick": the smaller ones
  *
  * `--from N` begins with another seed than 0, `--jobs N` sets the number of processes, `--keep-going` does not stop at the
@@ -20,7 +20,7 @@ import Process from "node:process"
 import * as Util from "node:util"
 import { enumerate } from "./enumerate.ts"
 import { isQuick, scopes } from "./exhaustive.ts"
-import { enumeratePlanted, huntPlanted } from "./huntPlanted.ts"
+import { enumeratePlanted, huntPlanted, plantedSeedsMax } from "./huntPlanted.ts"
 import type { Program } from "./program.ts"
 import { generate } from "./program.ts"
 import { out, say, summary } from "./told.ts"
@@ -175,7 +175,13 @@ const main = async (args: ReadonlyArray<string>): Promise<boolean> => {
   })
   const jobs = Math.max(1, number("jobs", values.jobs, Os.availableParallelism()))
   if (values.planted === true) {
-    return (values.exhaustive === true ? enumeratePlanted : huntPlanted)(positionals[0] ?? null, jobs)
+    const name = positionals[0] ?? null
+    if (values.exhaustive === true) return enumeratePlanted(name, jobs)
+    return huntPlanted(name, {
+      jobs,
+      first: number("from", values.from, 0),
+      seeds: number("seeds", values.seeds, plantedSeedsMax)
+    })
   }
   if (values.exhaustive === true) return enumerateScopes(positionals[0] ?? null, jobs)
   if (positionals.length > 0) throw new TypeError(`what is ${positionals.join(" ")}?`)

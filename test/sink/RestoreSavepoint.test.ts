@@ -272,10 +272,14 @@ describe("restoring a savepoint", () => {
       })
       const words = (of: string, ledger: string, own: string) =>
         new RegExp(
-          `^The savepoint is of job '${of}' \\(uid 'sink'\\), whose ledger is ${ledger}, and this job's is ` +
+          `^The savepoint is of job '${of}' \\(uid 'sink'\\), whose ledger was ${ledger} ` +
             `flink_auxiliary\\.checkpoints_${own} at .*nobody stops that job.*do not start it again`
         )
-      const there = (jobId: string, ledger: string): Savepoint => ({ ...savepointOf(jobId), ledger })
+      const there = (jobId: string, ledger: string, ledgerId: string): Savepoint => {
+        const savepoint = savepointOf(jobId)
+        return { ...savepoint, ledger, checkpoint: { ...savepoint.checkpoint, ledgerId } }
+      }
+      const atAnother = "other\\.checkpoints_a at 10\\.0\\.0\\.9:9042, and this job's is"
       const warned = Effect.fnUntraced(
         function*(world: ReturnType<typeof makeWorld>, jobId: string, savepoint: Savepoint) {
           told.length = 0
@@ -285,17 +289,21 @@ describe("restoring a savepoint", () => {
         }
       )
       // Nothing of that job is here: under another name, and under its own.
-      assert.match((yield* warned(makeWorld(), "b", savepointOf("a")))!, words("a", "not known", "b"))
-      const elsewhere = there("a", "other.checkpoints_a at 10.0.0.9:9042")
-      assert.match((yield* warned(makeWorld(), "b", elsewhere))!, words("a", "other\\.checkpoints_a at 10.*", "b"))
-      const own = there("a", "flink_auxiliary.checkpoints_a at 10.0.0.9:9042")
-      assert.match((yield* warned(makeWorld(), "a", own))!, words("a", "flink_auxiliary\\.checkpoints_a at 10.*", "a"))
-      // A job of that name is here, which has come further, but it is another one.
+      assert.match((yield* warned(makeWorld(), "b", savepointOf("a")))!, words("a", "another one than this job's", "b"))
+      const elsewhere = there("a", "other.checkpoints_a at 10.0.0.9:9042", "gone")
+      assert.match((yield* warned(makeWorld(), "b", elsewhere))!, words("a", atAnother, "b"))
+      assert.match((yield* warned(makeWorld(), "a", elsewhere))!, words("a", atAnother, "a"))
+      // A job of that name is here, which has come further, but it is another one: maybe even at the same place.
       const world = makeWorld()
       for (let i = 0; i < 3; i++) yield* Effect.scoped(world.works("a", 20))
-      assert.match((yield* warned(world, "b", elsewhere))!, words("a", "other\\.checkpoints_a at 10.*", "b"))
-      // Where it is known to be here, or is not known to be elsewhere.
-      assert.isNull(yield* warned(world, "b", there("a", "flink_auxiliary.checkpoints_a at 10.0.0.9:9042")))
+      assert.match((yield* warned(world, "b", elsewhere))!, words("a", atAnother, "b"))
+      const anew = makeWorld()
+      yield* Effect.scoped(anew.works("a", 20))
+      const lost = there("a", (yield* anew.ledger("a")).describe, "gone")
+      assert.match((yield* warned(anew, "a", lost))!, words("a", "another one than this job's", "a"))
+      // Where it is known to be here, whatever it is called by now, or is not known to be elsewhere.
+      const { ledgerId } = yield* world.ledger("a")
+      assert.isNull(yield* warned(world, "b", there("a", "other.checkpoints_a at 10.0.0.9:9042", ledgerId!)))
       assert.isNull(yield* warned(world, "b", savepointOf("a")))
       const moved = makeWorld()
       yield* Effect.scoped(moved.works("a", 20))

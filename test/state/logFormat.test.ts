@@ -92,7 +92,8 @@ const made = Effect.gen(function*() {
     position,
     finished: false,
     records: 44,
-    pending: [handle]
+    pending: [handle],
+    ledgerId: "1a2b3c4d5e6"
   })
   const held = yield* read("lock.1")
   const files = (yield* fs.readDirectory(directory, { recursive: true })).toSorted()

@@ -117,8 +117,8 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
         seen(yield* claim(last.job, last.ledger.epoch!, own))
       }
       if (isSame(job, own)) {
-        const { committed, epoch, publishedCheckpointId, publishedEpoch } = { ...first.ledger, epoch: first.epoch }
-        return { epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: committed }
+        const { committed, ledgerId, publishedCheckpointId, publishedEpoch } = first.ledger
+        return { epoch: first.epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: committed, ledgerId }
       }
       return seen(yield* claim(job, first.epoch, !isOwn && isSame(last.job, job) ? own : null))
     })
