@@ -33,6 +33,18 @@ const bench = (...args: ReadonlyArray<string>) =>
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
 
+describe("the report in the repository", () => {
+  it.each(["benchmarks/report", "benchmarks/report/2000000"])("%s is of a whole run, not of a trial", (directory) => {
+    const data = JSON.parse(Fs.readFileSync(Path.join(directory, "raw.json"), "utf8")) as RawData
+    assert.isAtLeast(data.rows, 200_000)
+    assert.isAtLeast(data.rounds, data.rows > 200_000 ? 2 : 5)
+    assert.match(data.server!, /^Cassandra \S+ \(java, heap 2G, commit log synced every 10 s\)$/)
+    assert.notInclude(data.machine.commit, "with changes")
+    assert.include(data.measurements.map(({ benchmark }) => benchmark), "own-1s@unique-100")
+    assert.deepStrictEqual(data.failures, [])
+  })
+})
+
 describe("npm run bench", () => {
   it("runs what it is asked for, in rounds, and writes the report", async () => {
     const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-cassandra-bench-test-"))

@@ -878,7 +878,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       restore,
       "  const pending: Array<SegmentHandle> = []\n",
       "  const pending: Array<SegmentHandle> = []\n" +
-        "  yield* backend.completeCheckpoint({ ...checkpoint, jobId: backend.jobId, uid: backend.uid, " +
+        "  yield* backend.completeCheckpoint({ ...checkpoint, ...ledgerIdOf(claim), jobId: backend.jobId, uid: backend.uid, " +
         "epoch: claim.epoch, checkpointId, maxTimestamp, pending: [], restoredFrom: savepoint.id })\n"
     )
   ),
