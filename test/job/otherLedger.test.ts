@@ -3,7 +3,7 @@
  * was dropped, and has begun anew.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Stream } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
@@ -45,10 +45,21 @@ const makeCluster = Effect.gen(function*() {
 type Cluster = Effect.Success<typeof makeCluster>
 
 /** A process on that machine, with Cassandra there; while `takesRows` is false, only the ledger works. */
-const on = (store: MemoryStateBackend.MemoryStore, { cluster }: Cluster, takesRows = true) => {
+const on = (
+  store: MemoryStateBackend.MemoryStore,
+  { cluster }: Cluster,
+  takesRows = true,
+  ledgerRequestsMax = Infinity
+) => {
   const session = cluster.session()
+  let ledgerRequests = 0
+  /** A process dies at its next request of the ledger when these are used up. */
+  const watch = <A, E>(request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => ++ledgerRequests > ledgerRequestsMax ? Effect.never : request)
   const watched = {
     ...session,
+    query: (...args: Parameters<typeof session.query>) => watch(session.query(...args)),
+    batch: (...args: Parameters<typeof session.batch>) => watch(session.batch(...args)),
     batchesEncoded: (...args: Parameters<typeof session.batchesEncoded>) =>
       takesRows ? session.batchesEncoded(...args) : Effect.never
   }
@@ -135,6 +146,27 @@ describe("another ledger", () => {
       // From now on it is its own; saying so again changes nothing.
       assert.strictEqual((yield* toEnd(Effect.provide(job(80, true), on(store, here)))).outcome, "nothing-to-do")
       assert.strictEqual((yield* toEnd(Effect.provide(job(90), on(store, here)))).committed, 10)
+    }))
+
+  it.effect("is accepted whole, or not yet, whenever the process dies of it; and of two who accept it one goes on", () =>
+    Effect.gen(function*() {
+      const told = new Set<string>()
+      for (let requests = 0; requests < 16; requests++) {
+        const { here, store } = yield* begun
+        yield* here.cluster.session().query(`DROP TABLE ${table}`)
+        yield* runFor(Effect.provide(job(80, true), on(store, here, true, requests)), 1500)
+        const plain = yield* toEnd(Effect.exit(Effect.provide(job(80), on(store, here))))
+        told.add(Exit.isSuccess(plain) ? "accepted" : "refused")
+        const both = yield* Effect.forkChild(Effect.all(
+          [1, 2].map(() => Effect.exit(Effect.provide(job(80, true), on(store, here)))),
+          { concurrency: 2 }
+        ))
+        const ends = yield* end(both)
+        assert.isTrue(ends.some(Exit.isSuccess), `${requests}: ${String(ends)}`)
+        assert.deepStrictEqual(yield* here.found, all(80), String(requests))
+        assert.strictEqual(store.manifests[0]!.ledgerId, (yield* ledgerOf(here)).ledgerId)
+      }
+      assert.deepStrictEqual([...told].toSorted(), ["accepted", "refused"])
     }))
 
   it.effect("in which the same name has come further is never accepted: its marks are about other rows", () =>
