@@ -5,9 +5,13 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Os from "node:os"
+import * as Path from "node:path"
 import * as CassandraServer from "../src/testing/CassandraServer.ts"
 
 export default async function setup(): Promise<() => Promise<void>> {
+  // Hundreds of processes load the same sources: compiled once, they start in two thirds of the time.
+  process.env["NODE_COMPILE_CACHE"] ??= Path.join(Os.tmpdir(), "effect-cassandra-compiled")
   const scope = Scope.makeUnsafe()
   const result = await Effect.runPromise(Effect.result(Scope.provide(CassandraServer.make(), scope)))
   if (result._tag === "Failure") {

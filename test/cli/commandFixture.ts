@@ -91,8 +91,6 @@ export const start = async (args: ReadonlyArray<string>, options: RunOptions = {
       ...inherited(),
       CASSANDRA_CONTACT_POINTS: server.contactPoints,
       CASSANDRA_LOCAL_DC: server.localDc,
-      // Hundreds of processes load the same sources.
-      NODE_COMPILE_CACHE: Path.join(Os.tmpdir(), "effect-cassandra-compiled"),
       ...options.env
     },
     stdio: ["ignore", "pipe", "pipe"]
