@@ -145,22 +145,21 @@ const compare = Effect.fnUntraced(function*(
 
 /**
  * Fails with `StateUnusable` if the job has gone on with another state than this one, or has another ledger than this one was made
- * with (`mismatch`). Asked before anything is claimed:
- * whoever works with the newer state is not to be disturbed.
+ * with (`mismatch`). Asked before anything is claimed: whoever works with the newer state is not to be disturbed. Gives what the
+ * ledger says.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const mustBeCurrent: Effect.Effect<void, CommitterError | WalError, CheckpointCommitter | StateBackend> = Effect
-  .gen(
-    function*() {
-      const backend = yield* StateBackend
-      const committer = yield* CheckpointCommitter
-      // In this order: what is published until now has its manifest already.
-      const known = yield* Effect.retry(committer.current, claimRetry)
-      yield* compare(yield* backend.latestCheckpoint, known)
-    }
-  )
+export const mustBeCurrent: Effect.Effect<Claim, CommitterError | WalError, CheckpointCommitter | StateBackend> = Effect
+  .gen(function*() {
+    const backend = yield* StateBackend
+    const committer = yield* CheckpointCommitter
+    // In this order: what is published until now has its manifest already.
+    const known = yield* Effect.retry(committer.current, claimRetry)
+    yield* compare(yield* backend.latestCheckpoint, known)
+    return known
+  })
 
 /**
  * Fails with `TakenOver` if another job than `takeOverFrom` has gone on from a savepoint of this one. Nothing is claimed.
@@ -271,13 +270,8 @@ export const claim = Effect.fnUntraced(function*(previousEpoch: number | null): 
     countFenced(Effect.retry(committer.claimEpoch(previous, above), claimRetry))
   const { jobId, uid } = backend
   if (previousEpoch === null) {
-    // Asked together: a start waits for each answer.
-    const [current, owner] = yield* Effect.all(
-      [Effect.result(mustBeCurrent), Effect.result(mustBeOwner({ jobId, uid }))],
-      { concurrency: 2 }
-    )
-    yield* Effect.fromResult(current)
-    yield* Effect.fromResult(owner)
+    const { takenOverBy } = yield* mustBeCurrent
+    if (takenOverBy !== undefined) yield* mustBeOwner({ jobId, uid })
   }
   let claimed = yield* claimEpoch(previousEpoch)
   let restored = yield* backend.latestCheckpoint

@@ -835,7 +835,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "old-name-goes-on",
     "A job that was moved is started under its old name, and reads what the other one reads.",
-    edit(recovery, "Effect.result(mustBeOwner({ jobId, uid }))", "Effect.result(Effect.void)"),
+    edit(recovery, "if (takenOverBy !== undefined) yield* mustBeOwner({ jobId, uid })", "void takenOverBy"),
     edit(
       recovery,
       "  if (by === undefined) return\n",
