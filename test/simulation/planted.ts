@@ -782,7 +782,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(
       "job/Job.ts",
       "        checkpoint,\n        ledger: committer.describe,",
-      "        checkpoint: { ...checkpoint, position },\n        ledger: committer.describe,"
+      "        checkpoint: { ...checkpoint, position: tally.position() },\n        ledger: committer.describe,"
     )
   ),
   bug(
