@@ -6,10 +6,10 @@
  * One row a subtask (`sub_id` 0 and up) holds the checkpoint up to which everything is in. Five rows with negative
  * `sub_id` hold what makes it safe: -1 the epoch, -2 the newest published checkpoint, -3 the greatest write timestamp
  * published, -4 a random number that tells whose claim the epoch is, -5 the epoch that published last. Where another job has
- * gone on from a savepoint of this one, rows from -6 down hold its name (`internal/takenOver`). The least one that there can be
- * holds the random number of the first claim: it tells this ledger from one of the same name that was made anew, or is in another
- * cluster. All rows of a sink share a partition, so one conditional batch checks the epoch and moves the ledger; they are only ever
- * written by conditional batches and read at serial consistency. A batch that is refused changes nothing.
+ * gone on from a savepoint of this one, rows from -6 down hold its name; and the least row that there can be holds what tells
+ * this ledger from any other (`internal/ledgerRows`). All rows of a sink share a partition, so one conditional batch checks the
+ * epoch and moves the ledger; they are only ever written by conditional batches and read at serial consistency. A batch that is
+ * refused changes nothing.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,6 @@ import * as Function from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Claim, Commit, JobName } from "../checkpoint/CheckpointCommitter.ts"
@@ -27,9 +26,46 @@ import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
 import type { BatchStatement, Session } from "./CassandraSession.ts"
 import { CassandraSession } from "./CassandraSession.ts"
-import { createOwnTable } from "./internal/ownTable.ts"
+import type { Ledger, Rows } from "./internal/ledgerRows.ts"
+import {
+  epochRow,
+  identityRow,
+  nameFromRows,
+  nameRow,
+  nameToRows,
+  newerOf,
+  ownerRow,
+  publishedEpochRow,
+  publishedRow,
+  timestampRow,
+  toClaim,
+  toLedger,
+  toRows
+} from "./internal/ledgerRows.ts"
+import {
+  checkNames,
+  CommitterOptionError,
+  createKeyspace,
+  createOwnTable,
+  defaultKeyspace,
+  warnAboutOneCopy
+} from "./internal/ownTable.ts"
 import * as TakenOver from "./internal/takenOver.ts"
 import { untilHeardOf } from "./SchemaLag.ts"
+
+export type { Ledger } from "./internal/ledgerRows.ts"
+export {
+  /**
+   * @category errors
+   * @since 0.1.0
+   */
+  CommitterOptionError,
+  /**
+   * @category constants
+   * @since 0.1.0
+   */
+  defaultKeyspace
+} from "./internal/ownTable.ts"
 
 /**
  * Whose ledger it is, where it is kept, and how it is made and written.
@@ -54,38 +90,6 @@ export interface CassandraCommitterOptions {
   readonly serialConsistency?: SerialConsistency | undefined
 }
 
-/**
- * A name that can't be part of a table's or keyspace's name, or a replication that can't be written down.
- *
- * @category errors
- * @since 0.1.0
- */
-export class CommitterOptionError extends Schema.TaggedError<CommitterOptionError>(
-  "effect-cassandra/CommitterOptionError"
-)("CommitterOptionError", { option: Schema.String, value: Schema.String, rule: Schema.String }) {
-  override get message(): string {
-    return `${this.option} '${this.value}' can't be used: ${this.rule}`
-  }
-  get isRetryable(): boolean {
-    return false
-  }
-}
-
-/**
- * The keyspace of the ledger unless another is named: Flink's.
- *
- * @category constants
- * @since 0.1.0
- */
-export const defaultKeyspace = "flink_auxiliary"
-
-const epochRow = -1
-const publishedRow = -2
-const timestampRow = -3
-const ownerRow = -4
-const publishedEpochRow = -5
-const identityRow = -2_147_483_648
-
 const check = (options: CassandraCommitterOptions): CommitterOptionError | null => {
   const { jobId, uid } = options
   const suggestion = jobId.toLowerCase().replace(/[^a-z0-9_]+/g, "_").slice(0, 36)
@@ -104,44 +108,6 @@ const check = (options: CassandraCommitterOptions): CommitterOptionError | null 
 }
 
 /**
- * What is wrong with a keyspace's name or replication, before it becomes part of a statement.
- *
- * @internal
- */
-export const checkNames = (
-  { keyspace = defaultKeyspace, replication = {} }: Pick<CassandraCommitterOptions, "keyspace" | "replication">
-): CommitterOptionError | null => {
-  if (!/^[a-z][a-z0-9_]{0,47}$/.test(keyspace)) {
-    return new CommitterOptionError({
-      option: "The checkpoint keyspace",
-      value: keyspace,
-      rule: "1 to 48 lower case letters, digits and underscores, beginning with a letter"
-    })
-  }
-  for (const [option, value] of Object.entries(replication)) {
-    if (!/^[\w.-]+$/.test(option) || !/^[\w./-]+$/.test(String(value))) {
-      return new CommitterOptionError({
-        option: `The replication option ${option}`,
-        value: String(value),
-        rule: "letters, digits, '_', '.', '/' and '-' only"
-      })
-    }
-  }
-  return null
-}
-
-/**
- * The statement that makes the keyspace of a ledger or of dead letters.
- *
- * @internal
- */
-export const createKeyspace = (options: Pick<CassandraCommitterOptions, "keyspace" | "replication">): string => {
-  const replication = Object.entries(options.replication ?? { class: "SimpleStrategy", replication_factor: 1 })
-    .map(([option, value]) => `'${option}': '${value}'`).join(", ")
-  return `CREATE KEYSPACE IF NOT EXISTS ${options.keyspace ?? defaultKeyspace} WITH replication = {${replication}}`
-}
-
-/**
  * The statements that make keyspace and table, for an operator who makes them by hand.
  *
  * @category combinators
@@ -153,62 +119,7 @@ export const ddl = (options: CassandraCommitterOptions): readonly [createKeyspac
   `(sink_id text, sub_id int, checkpoint_id bigint, PRIMARY KEY (sink_id, sub_id))`
 ]
 
-type Rows = ReadonlyMap<number, number>
-
-/**
- * What the ledger says, for people: nothing is claimed by reading it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Ledger {
-  /** Its place, for messages. */
-  readonly describe: string
-  /** Null if the job has never claimed one. */
-  readonly epoch: number | null
-  readonly publishedCheckpointId: number
-  /** The epoch that published it; 0 if there was none. */
-  readonly publishedEpoch: number
-  readonly maxTimestamp: number
-  /** By subtask: everything up to this checkpoint is in. */
-  readonly committed: ReadonlyMap<number, number>
-  /** The job that has gone on from a savepoint of this one; null if none has. */
-  readonly takenOverBy: JobName | null
-  /** What tells it from every other one, as in `Claim`; null if there is none, or it was claimed by an older version only. */
-  readonly ledgerId: string | null
-}
-
 const selectRows = (table: string) => `SELECT sub_id, checkpoint_id FROM ${table} WHERE sink_id = ?`
-
-const toRows = (rows: ReadonlyArray<{ readonly [column: string]: unknown }>): Rows =>
-  new Map(rows.map((row) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
-
-const newerOf = (known: Rows, rows: Rows): Rows => {
-  const merged = new Map(known)
-  const isNewest = (rows.get(epochRow) ?? 0) >= (known.get(epochRow) ?? 0)
-  for (const [row, value] of rows) {
-    const comesAndGoes = row === ownerRow || row <= TakenOver.firstRow
-    if (comesAndGoes ? isNewest : value > (known.get(row) ?? Number.NEGATIVE_INFINITY)) merged.set(row, value)
-  }
-  return merged
-}
-
-const identityOf = (rows: Rows): string | null => rows.get(identityRow)?.toString(36) ?? null
-
-const committedOf = (rows: Rows): ReadonlyMap<number, number> => new Map([...rows].filter(([row]) => row >= 0))
-
-const toClaim = (rows: Rows): Claim => {
-  const takenOverBy = TakenOver.fromRows(rows)
-  return {
-    epoch: rows.get(epochRow) ?? 0,
-    publishedCheckpointId: rows.get(publishedRow) ?? 0,
-    publishedEpoch: rows.get(publishedEpochRow) ?? 0,
-    maxTimestamp: rows.get(timestampRow) ?? 0,
-    ledger: committedOf(rows),
-    ledgerId: identityOf(rows),
-    ...(takenOverBy === null ? {} : { takenOverBy })
-  }
-}
 
 /**
  * Reads the ledger as it is. Nothing is claimed and nothing is made; where there is no table, its epoch is null.
@@ -239,17 +150,7 @@ export const readLedger = Effect.fnUntraced(function*(
       cause
     })
   ))
-  const rows = toRows(found)
-  return {
-    describe,
-    epoch: rows.get(epochRow) ?? null,
-    publishedCheckpointId: rows.get(publishedRow) ?? 0,
-    publishedEpoch: rows.get(publishedEpochRow) ?? 0,
-    maxTimestamp: rows.get(timestampRow) ?? 0,
-    committed: committedOf(rows),
-    takenOverBy: TakenOver.fromRows(rows),
-    ledgerId: identityOf(rows)
-  }
+  return toLedger(describe, toRows(found))
 })
 
 /**
@@ -294,24 +195,6 @@ const makeFor = Effect.fnUntraced(function*(
   const createResource = createOwnTable(session, keyspace, `checkpoints_${jobId}`, ddl(options)).pipe(
     Effect.mapError(failed("create the table"))
   )
-
-  const warnAboutReplication = Effect.gen(function*() {
-    const { nodes } = yield* session.clusterInfo
-    if (nodes.length < 2) return
-    const [row] = yield* session.query(
-      "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?",
-      [keyspace]
-    )
-    const replication = (row?.["replication"] ?? new Map()) as ReadonlyMap<string, string>
-    const copies = [...replication].filter(([option]) => option !== "class")
-      .reduce((sum, [, factor]) => sum + Number(String(factor).split("/")[0]), 0)
-    if (copies === 1) {
-      yield* Effect.logWarning(
-        `The keyspace ${keyspace} has replication factor 1 on a cluster of ${nodes.length} nodes: while the node that ` +
-          `holds a job's ledger is down, nothing can be committed. Give it a replication factor of 3.`
-      )
-    }
-  }).pipe(Effect.ignore)
 
   // --- reading and writing
 
@@ -408,7 +291,7 @@ const makeFor = Effect.fnUntraced(function*(
           : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
         setRow(ownerRow, token),
         ...rows.has(identityRow) ? [] : [setRow(identityRow, token)],
-        ...heir === null ? [] : TakenOver.toRows(heir).map(([row, value]) => setRow(row, value))
+        ...heir === null ? [] : nameToRows(heir).map(([row, value]) => setRow(row, value))
       ]).pipe(
         Effect.mapError(failed("claim the job")),
         Effect.catchIf((error) => error.isRetryable, (error) =>
@@ -433,13 +316,13 @@ const makeFor = Effect.fnUntraced(function*(
   ): Effect.fn.Return<void, CommitterError | Fenced> {
     while (true) {
       const rows = yield* read
-      if (TakenOver.fromRows(rows) === null) return
+      if (nameFromRows(rows) === null) return
       // Before the entry goes, which led to ledgers that have it.
       yield* raiseAll("raise the write timestamp", [[timestampRow, maxTimestamp]])
       const held = BigInt(epoch)
       yield* batch([
         { cql: replace, params: [held, uid, epochRow, held] },
-        setRow(TakenOver.firstRow, 0)
+        setRow(nameRow, 0)
       ]).pipe(Effect.mapError(failed("take the job back")))
     }
   })
@@ -462,7 +345,7 @@ const makeFor = Effect.fnUntraced(function*(
     raiseAll("record the commit", commits.map(({ checkpointId, subtask }) => [subtask, checkpointId] as const))
 
   if (options.create !== false) yield* createResource
-  yield* Effect.forkScoped(Effect.andThen(prepareAll, warnAboutReplication))
+  yield* Effect.forkScoped(Effect.andThen(prepareAll, warnAboutOneCopy(session, keyspace)))
 
   return CheckpointCommitter.of({
     describe,

@@ -10,10 +10,14 @@
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Reason from "./CassandraErrorReason.ts"
-import { grantOf } from "./internal/grant.ts"
+import type { ClassifyContext } from "./internal/requestText.ts"
+import { inStatement, messageOf, nameOf, placeOf, preview, read } from "./internal/requestText.ts"
+import type { Base } from "./internal/serverError.ts"
+import { serverError } from "./internal/serverError.ts"
 import { tlsFailure } from "./internal/tlsFailure.ts"
 
 export * from "./CassandraErrorReason.ts"
+export type { ClassifyContext } from "./internal/requestText.ts"
 
 /**
  * A failure of a request to Cassandra, or of connecting to it.
@@ -42,25 +46,6 @@ export class CassandraError
   get mayHaveBeenApplied(): boolean {
     return this.reason.mayHaveBeenApplied
   }
-}
-
-/**
- * What a caller knows about a failed request and the driver's error does not tell.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ClassifyContext {
-  /** Where the request went, for the message: `127.0.0.1:9042, 10.0.0.2:9042`. */
-  readonly place?: string | undefined
-  /** The statement, for the message. String literals in it are masked. */
-  readonly statement?: string | undefined
-  /** Sets `uncertain`: the request had several parts or a condition, or may have been tried on another node before. */
-  readonly uncertain?: boolean | undefined
-  /** The connection was made without TLS. */
-  readonly plaintext?: boolean | undefined
-  /** The parameter that could not be encoded. */
-  readonly encode?: { readonly column: string; readonly cqlType: string; readonly value: unknown } | undefined
 }
 
 /**
@@ -190,139 +175,6 @@ export const classify = (
 export const fromCause = (cause: unknown, operation: string, context?: ClassifyContext): CassandraError =>
   cause instanceof CassandraError ? cause : new CassandraError({ reason: classify(cause, operation, context) })
 
-/** Fields of every reason. */
-interface Base {
-  readonly cause: unknown
-  readonly operation: string
-  readonly uncertain: boolean | undefined
-}
-
-const serverError = (
-  code: number,
-  cause: unknown,
-  text: string,
-  base: Base,
-  context: ClassifyContext
-): Reason.CassandraErrorReason => {
-  const at = `at ${placeOf(context)}`
-  const number = (key: string): number => Number(read(cause, key) ?? 0)
-  const consistency = consistencyNames[number("consistencies")] ?? "UNKNOWN"
-  const writeType = String(read(cause, "writeType") ?? "UNKNOWN")
-  const received = number("received")
-  const required = number("blockFor")
-  const failures = number("failures")
-  const unknownOutcome = "It may have been applied, or be applied later"
-  switch (code) {
-    case 0x0000:
-      return new Reason.ServerError({
-        ...base,
-        message: `Cassandra ${at} hit an internal error: ${text}. See its log.`
-      })
-    case 0x000a:
-      return new Reason.ProtocolError({ ...base, message: `Protocol error ${at}: ${text}` })
-    case 0x0100:
-      return new Reason.Authentication({
-        ...base,
-        message: `Cassandra ${at} refused the credentials: ${text}. Check username and password.`
-      })
-    case 0x1000:
-      return new Reason.Unavailable({
-        ...base,
-        consistency,
-        required: number("required"),
-        alive: number("alive"),
-        message: `Not enough replicas are alive for ${consistency} ${at}: ${number("required")} required, ` +
-          `${number("alive")} alive. Bring nodes back, or choose a lower consistency.`
-      })
-    case 0x1001:
-      return new Reason.Overloaded({ ...base, message: `Cassandra ${at} is overloaded: ${text}. Send less at once.` })
-    case 0x1002:
-      return new Reason.Bootstrapping({ ...base, message: `The node ${at} is still joining the cluster: ${text}` })
-    case 0x1003:
-      return new Reason.Truncate({ ...base, message: `TRUNCATE failed ${at}: ${text}. It needs every replica alive.` })
-    // CAS_WRITE_UNKNOWN (0x1700) is how newer protocols name a write timeout of a conditional statement
-    case 0x1100:
-    case 0x1700:
-      return new Reason.WriteTimeout({
-        ...base,
-        consistency,
-        writeType,
-        received,
-        required,
-        message: `The write timed out at ${consistency} ${at}: ${received} of ${required} replicas acknowledged ` +
-          `(${writeType}). ${unknownOutcome}; look at the load of the replicas.`
-      })
-    case 0x1200:
-      return new Reason.ReadTimeout({
-        ...base,
-        consistency,
-        received,
-        required,
-        message: `The read timed out at ${consistency} ${at}: ${received} of ${required} replicas answered. ` +
-          `Read less per page, or look at the load of the replicas.`
-      })
-    case 0x1300:
-      return new Reason.ReadFailure({
-        ...base,
-        consistency,
-        received,
-        required,
-        failures,
-        message:
-          `${failures} replica(s) failed the read at ${consistency} ${at}, ${received} of ${required} answered. ` +
-          `Often too many tombstones: see the server's log.`
-      })
-    case 0x1500:
-    case 0x1600:
-      return new Reason.WriteFailure({
-        ...base,
-        consistency,
-        writeType,
-        received,
-        required,
-        failures,
-        message: `${failures} replica(s) failed the write at ${consistency} ${at}, ${received} of ${required} ` +
-          `acknowledged (${writeType}). ${unknownOutcome}; see the server's log.`
-      })
-    case 0x2000:
-      return new Reason.Syntax({ ...base, message: `Not valid CQL${inStatement(context)}: ${text}` })
-    case 0x2100: {
-      const grant = grantOf(text)
-      const remedy = grant === null ? "GRANT the permission to the role in use" : `Have a superuser do ${grant}`
-      return new Reason.Authorization({
-        ...base,
-        message: `Not permitted ${at}: ${text}. ${remedy}, or use another role.`
-      })
-    }
-    case 0x1400:
-    case 0x2200:
-      return new Reason.InvalidQuery({ ...base, message: `Refused ${at}${inStatement(context)}: ${text}` })
-    case 0x2300:
-      return new Reason.Config({ ...base, message: `Refused ${at}${inStatement(context)}: ${text}` })
-    case 0x2400: {
-      const keyspace = String(read(cause, "keyspace") ?? "")
-      const table = String(read(cause, "table") ?? "")
-      return new Reason.AlreadyExists({
-        ...base,
-        keyspace,
-        table,
-        message: `${table === "" ? `Keyspace ${keyspace}` : `Table ${keyspace}.${table}`} already exists ${at}. ` +
-          `Use IF NOT EXISTS if that is fine.`
-      })
-    }
-    case 0x2500:
-      return new Reason.Unprepared({
-        ...base,
-        message: `The server ${at} does not know the prepared statement: ${text}`
-      })
-    default:
-      return new Reason.Unknown({
-        ...base,
-        message: `Cassandra ${at} answered with error 0x${code.toString(16).padStart(4, "0")}: ${text}`
-      })
-  }
-}
-
 /** From the most telling reason to the least: what is not listed stands between the two groups. */
 const mostTelling = [
   "Authentication",
@@ -370,67 +222,13 @@ const unreachable = (base: Base, context: ClassifyContext, why: string, hint = "
       `right? Use --contact-points / contactPoints (CASSANDRA_CONTACT_POINTS).${hint}`
   })
 
-const consistencyNames = [
-  "ANY",
-  "ONE",
-  "TWO",
-  "THREE",
-  "QUORUM",
-  "ALL",
-  "LOCAL_QUORUM",
-  "EACH_QUORUM",
-  "SERIAL",
-  "LOCAL_SERIAL",
-  "LOCAL_ONE"
-]
-
 const wrongDataCenter = (text: string): { asked: string; found: ReadonlyArray<string> } | undefined => {
   const match = /^Datacenter (.*) was not found\. Available DCs are: \[(.*)\]$/.exec(text) ??
     /^localDataCenter was configured as '(.*)', but only found hosts in data centers: \[(.*)\]$/.exec(text)
   return match === null ? undefined : { asked: match[1]!, found: match[2]!.split(/, ?/) }
 }
 
-const read = (cause: unknown, key: string): unknown => Predicate.hasProperty(cause, key) ? cause[key] : undefined
-
-const nameOf = (cause: unknown): string => {
-  const name = read(cause, "name")
-  return typeof name === "string" ? name : ""
-}
-
-const placeOf = (context: ClassifyContext): string =>
-  context.place === undefined || context.place === "" ? "the cluster" : context.place
-
 const systemCode = (cause: unknown): string => {
   const code = read(cause, "code")
   return typeof code === "string" ? ` (${code})` : ""
-}
-
-/** Passwords travel as string literals in role statements: those are masked wherever the text may be shown. */
-const maskLiterals = (text: string): string => text.replace(/'(?:[^']|'')*'/g, "'?'")
-
-const messageOf = (cause: unknown, context: ClassifyContext): string => {
-  const message = read(cause, "message")
-  const text = typeof message === "string" ? message : String(cause)
-  const secret = context.statement !== undefined && /password/i.test(context.statement)
-  return (secret ? maskLiterals(text) : text).replace(/\.$/, "")
-}
-
-const shorten = (text: string): string => text.length > 200 ? `${text.slice(0, 200)}...` : text
-
-const inStatement = (context: ClassifyContext): string =>
-  context.statement === undefined
-    ? ""
-    : ` in \`${shorten(maskLiterals(context.statement).replace(/\s+/g, " ").trim())}\``
-
-const preview = (value: unknown): string => {
-  const text = typeof value === "string"
-    ? JSON.stringify(value)
-    : typeof value === "bigint"
-    ? `${value}n`
-    : value === null || typeof value === "number" || typeof value === "boolean"
-    ? String(value)
-    : typeof value === "object"
-    ? `a value of class ${value.constructor?.name ?? "Object"}`
-    : `a ${typeof value}`
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text
 }

@@ -6,6 +6,8 @@
  * request help (`isRetryable`), and may it have been applied although it failed (`mayHaveBeenApplied`). The second one
  * decides whether a statement that is not idempotent can be repeated.
  *
+ * It is a long file because it is a list: each class is read by itself, and the union at its end names all of them.
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"

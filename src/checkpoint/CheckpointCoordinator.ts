@@ -13,151 +13,44 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import type { Claim, Commit, CommitterError, Fenced } from "./CheckpointCommitter.ts"
+import type { Claim } from "./CheckpointCommitter.ts"
 import { CheckpointCommitter } from "./CheckpointCommitter.ts"
 import type { CheckpointConfig } from "./CheckpointConfig.ts"
 import { resolve } from "./CheckpointConfig.ts"
 import * as Metrics from "./CheckpointMetrics.ts"
 import type { Barrier } from "./Element.ts"
-import type { Manifest, SegmentHandle } from "./Manifest.ts"
+import type { Acknowledgement, CoordinatorError, Notification, Outcome } from "./internal/coordinatorService.ts"
+import { CheckpointCoordinator, CheckpointsFailed } from "./internal/coordinatorService.ts"
+import * as LedgerWrites from "./internal/ledgerWrites.ts"
+import type { Manifest } from "./Manifest.ts"
 import { ledgerIdOf } from "./Manifest.ts"
-import * as OutageLog from "./OutageLog.ts"
-import type { PendingTotals } from "./SealedSegments.ts"
 import * as SealedSegments from "./SealedSegments.ts"
 
-/**
- * More checkpoints in a row failed than are tolerated.
- *
- * @category errors
- * @since 0.1.0
- */
-export class CheckpointsFailed extends Schema.TaggedError<CheckpointsFailed>("effect-cassandra/CheckpointsFailed")(
-  "CheckpointsFailed",
-  { checkpointId: Schema.Int, failures: Schema.Int, detail: Schema.String, isRetryable: Schema.Boolean }
-) {
-  override get message(): string {
-    return `Checkpoint ${this.checkpointId} failed (${this.detail}), number ${this.failures} in a row. ` +
-      `Its rows are in the log and go with the next one.`
-  }
-}
-
-/**
- * Why a coordinator ends its run: too many failed checkpoints, a ledger that does not answer, or a successor.
- *
- * @category errors
- * @since 0.1.0
- */
-export type CoordinatorError = CheckpointsFailed | CommitterError | Fenced
-
-/**
- * A subtask has sealed everything before `barrier`. `segment` is null when there was nothing to seal.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Acknowledgement {
-  readonly subtask: number
-  readonly barrier: Barrier
-  readonly segment: SegmentHandle | null
-}
-
-/**
- * What a subtask is told. `Completed n`: everything it sealed up to n may be sent. `Aborted n`: n will not complete.
- *
- * @category models
- * @since 0.1.0
- */
-export type Notification =
-  | { readonly _tag: "Completed"; readonly checkpointId: number }
-  | { readonly _tag: "Aborted"; readonly checkpointId: number }
-
-/**
- * What became of a checkpoint: complete (or subsumed by a later one that is), or aborted.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Outcome {
-  readonly completed: boolean
-}
-
-/**
- * A snapshot for people and metrics.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CoordinatorStatus extends PendingTotals {
-  readonly lastCompletedId: number
-  /** When it completed, maybe in an earlier run; when this run began, if there is none. Milliseconds since 1970. */
-  readonly lastCompletedAt: number
-  /** Records that the source gave up to the last completed checkpoint, over all runs. */
-  readonly records: number
-  readonly completed: number
-  readonly failed: number
-  /** Checkpoints that are complete and not yet committed by all subtasks. */
-  readonly pendingCheckpoints: number
-  readonly committedRows: number
-}
-
-/**
- * What source, subtasks and coordinator of one run have in common: when checkpoints begin, what they are made of, when
- * they are complete, and what of them is committed.
- *
- * @category services
- * @since 0.1.0
- */
-export class CheckpointCoordinator extends Context.Service<CheckpointCoordinator, {
-  readonly epoch: number
-  readonly attempt: number
-  readonly parallelism: number
-  /** False when checkpointing is switched off; a write-ahead sink refuses to open then. */
-  readonly enabled: boolean
-  /** The checkpoint that this run continues, with the segments that were still pending in it. */
-  readonly restored: Manifest | null
-  /** Every write timestamp of this epoch is at least this, microseconds since 1970. */
-  readonly firstTimestamp: number
-  /** Ids of checkpoints whose barriers the source has to put into the stream, in order. */
-  readonly triggers: Queue.Dequeue<number>
-  /** Starts a checkpoint now, whatever the interval; the caller puts its barrier into the stream. */
-  readonly begin: Effect.Effect<number>
-  /** Asks for a checkpoint soon: the log has grown too large. */
-  readonly requestCheckpoint: Effect.Effect<void>
+export type {
+  Acknowledgement,
+  CoordinatorError,
+  CoordinatorStatus,
+  Notification,
+  Outcome
+} from "./internal/coordinatorService.ts"
+export {
   /**
-   * Asks for a checkpoint that begins from now on, again if it is aborted, and waits until one is complete; where a stop
-   * was asked for, it is the last one. Null if the run ends before.
+   * @category services
+   * @since 0.1.0
    */
-  readonly takeCheckpoint: Effect.Effect<Manifest | null>
-  /** A subtask has logged, durably, all that came before the barrier. */
-  readonly acknowledge: (acknowledgement: Acknowledgement) => Effect.Effect<void>
-  /** What a subtask is told, in order: a checkpoint is complete (send its rows), or was aborted. It fails when the run does. */
-  readonly notifications: (subtask: number) => Queue.Dequeue<Notification, CoordinatorError | Cause.Done>
+  CheckpointCoordinator,
   /**
-   * Returns when the ledger says so. Commits of several subtasks go together in one request. `setAside` of the rows are not
-   * in the table, but among the dead letters, and do not count; default 0.
+   * @category errors
+   * @since 0.1.0
    */
-  readonly commit: (subtask: number, checkpointId: number, setAside?: number) => Effect.Effect<void, CoordinatorError>
-  /** Waits until the checkpoint is complete (or subsumed by a later one), or aborted. */
-  readonly awaitOutcome: (checkpointId: number) => Effect.Effect<Outcome>
-  /** Back-pressure: a subtask waits for Cassandra (true) or goes on (false). An expiry meanwhile counts as no failure. */
-  readonly setBackPressured: (subtask: number, waiting: boolean) => Effect.Effect<void>
-  /** No trigger comes any more, and the source is asked to end with a last checkpoint. */
-  readonly stop: Effect.Effect<void>
-  readonly awaitStop: Effect.Effect<void>
-  /** Writes the last completed checkpoint again, without the segments that were committed since. */
-  readonly settleManifest: Effect.Effect<void>
-  /** Never succeeds; fails when the coordination has failed, and with it the run. */
-  readonly failure: Effect.Effect<never, CoordinatorError>
-  readonly status: Effect.Effect<CoordinatorStatus>
-}>()("effect-cassandra/CheckpointCoordinator") {}
+  CheckpointsFailed
+} from "./internal/coordinatorService.ts"
 
 /**
  * What a run begins with.
@@ -209,9 +102,6 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
   const wakeups = yield* Queue.sliding<void>(1)
   const acknowledgedByAll = yield* Queue.unbounded<{ readonly checkpoint: InFlight; readonly barrier: Barrier }>()
   const completed = yield* Queue.unbounded<Manifest>()
-  const commits = yield* Queue.unbounded<
-    Commit & { readonly setAside: number; readonly done: Deferred.Deferred<void, CoordinatorError> }
-  >()
   const stopRequested = yield* Deferred.make<void>()
   const failure = yield* Deferred.make<never, CoordinatorError>()
   const notifications = yield* Effect.forEach(
@@ -221,7 +111,6 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
 
   /** Triggered, and neither complete nor aborted. Ids ascend. */
   const inFlight = new Map<number, InFlight>()
-  const outcomes = new Map<number, Deferred.Deferred<Outcome>>()
   /** Who waits for a checkpoint with an id above this. */
   const awaited = new Set<{ readonly above: number; readonly taken: Deferred.Deferred<Manifest | null> }>()
   const sealed = SealedSegments.make()
@@ -256,9 +145,21 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
 
   const updateGauges = Effect.suspend(() => sealed.report(lastCompletedId, lastManifest.completedAt))
 
+  const ledger = yield* LedgerWrites.make({
+    committer,
+    retry: config.commitRetry,
+    sealed,
+    failure: Deferred.await(failure),
+    onCommitted: (rows) =>
+      Effect.suspend(() => {
+        counts.committedRows += rows
+        return updateGauges
+      }),
+    onSettled: Queue.offer(wakeups, undefined)
+  })
+
   const settle = (checkpoint: InFlight, isComplete: boolean) => {
     inFlight.delete(checkpoint.id)
-    outcomes.delete(checkpoint.id)
     return Effect.andThen(
       Metric.update(Metrics.checkpointsInProgress, inFlight.size),
       Deferred.succeed(checkpoint.outcome, { completed: isComplete })
@@ -295,7 +196,6 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     const id = ++lastId
     const checkpoint: InFlight = { id, startedAt, outcome: Deferred.makeUnsafe(), acknowledged: new Map() }
     inFlight.set(id, checkpoint)
-    outcomes.set(id, checkpoint.outcome)
     lastTriggerAt = startedAt
     requested = false
     yield* Metric.update(Metrics.checkpointsInProgress, inFlight.size)
@@ -376,47 +276,12 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
     yield* Queue.offer(wakeups, undefined)
   })
 
-  const outage = OutageLog.make("writing to the ledger")
-
-  const repeated = <A, E2 extends CommitterError | Fenced>(self: Effect.Effect<A, E2>) =>
-    self.pipe(
-      Effect.tapError((error) =>
-        error.isRetryable
-          ? Effect.andThen(Metric.update(Metrics.commitRetries, 1), outage.failed(error.message))
-          : Effect.void
-      ),
-      Effect.retry({ schedule: config.commitRetry, while: (error) => error.isRetryable }),
-      Effect.tap(outage.succeeded)
-    )
-
-  /** Nothing of a checkpoint is sent before the ledger, under this epoch, knows its greatest timestamp. */
   const publishLoop = Effect.gen(function*() {
     const manifest = yield* Queue.take(completed)
-    if (manifest.pending.length > 0) {
-      yield* repeated(committer.publishCheckpoint(manifest.checkpointId, manifest.maxTimestamp))
-    }
+    yield* ledger.publish(manifest)
     for (const queue of notifications) {
       yield* Queue.offer(queue, { _tag: "Completed", checkpointId: manifest.checkpointId })
     }
-  })
-
-  /** Group commit: what has gathered while the last request was under way goes in one. */
-  const commitLoop = Effect.gen(function*() {
-    const batch = yield* Queue.takeAll(commits)
-    const newest = new Map<number, number>()
-    for (const { checkpointId, subtask } of batch) {
-      newest.set(subtask, Math.max(checkpointId, newest.get(subtask) ?? 0))
-    }
-    yield* repeated(committer.commitCheckpoints(
-      [...newest].map(([subtask, checkpointId]) => ({ subtask, checkpointId }))
-    ))
-    const rows = batch.reduce((left, { setAside }) => left - setAside, sealed.committed(newest))
-    counts.committedRows += rows
-    yield* Metric.update(Metrics.checkpointCommits, newest.size)
-    yield* Metric.update(Metrics.rowsCommitted, rows)
-    yield* updateGauges
-    for (const { done } of batch) yield* Deferred.succeed(done, undefined)
-    yield* Queue.offer(wakeups, undefined)
   })
 
   const forkLoop = (loop: Effect.Effect<void, CoordinatorError>) =>
@@ -449,7 +314,7 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
 
   yield* forkLoop(completeLoop)
   yield* forkLoop(publishLoop)
-  yield* forkLoop(commitLoop)
+  yield* forkLoop(ledger.commitGathered)
   if (options.config !== null) yield* triggerLoop.pipe(Effect.catchCause(failCause), Effect.forkIn(scope))
 
   const requestCheckpoint = Effect.suspend(() => {
@@ -490,17 +355,13 @@ export const make = Effect.fnUntraced(function*<E extends { readonly message: st
       yield* Queue.offer(acknowledgedByAll, { checkpoint, barrier })
     }),
     notifications: (subtask) => notifications[subtask]!,
-    commit: Effect.fnUntraced(function*(subtask, checkpointId, setAside = 0) {
-      const done = Deferred.makeUnsafe<void, CoordinatorError>()
-      yield* Queue.offer(commits, { subtask, checkpointId, setAside, done })
-      yield* Effect.raceFirst(Deferred.await(done), Deferred.await(failure))
-    }),
+    commit: (subtask, checkpointId, setAside = 0) => ledger.commit({ subtask, checkpointId, setAside }),
     awaitOutcome: (checkpointId) =>
       Effect.suspend(() => {
-        const outcome = outcomes.get(checkpointId)
-        return outcome === undefined
+        const checkpoint = inFlight.get(checkpointId)
+        return checkpoint === undefined
           ? Effect.succeed({ completed: checkpointId <= lastCompletedId })
-          : Deferred.await(outcome)
+          : Deferred.await(checkpoint.outcome)
       }),
     setBackPressured: (subtask, waiting) =>
       Effect.suspend(() => {

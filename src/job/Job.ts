@@ -33,10 +33,8 @@ import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import * as CheckpointMetrics from "../checkpoint/CheckpointMetrics.ts"
 import type { Element } from "../checkpoint/Element.ts"
 import type { Manifest } from "../checkpoint/Manifest.ts"
-import type { Position } from "../checkpoint/Position.ts"
 import * as RestartStrategy from "../checkpoint/RestartStrategy.ts"
-import type { StageCounts } from "../sink/DeadLetters.ts"
-import { countStages, DeadLetters } from "../sink/DeadLetters.ts"
+import { DeadLetters } from "../sink/DeadLetters.ts"
 import { deal } from "../sink/Dealer.ts"
 import * as Recovery from "../sink/Recovery.ts"
 import * as RestoreSavepoint from "../sink/RestoreSavepoint.ts"
@@ -49,8 +47,11 @@ import type { Savepoint, Snapshot } from "../state/Snapshot.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import { StateUnusable } from "../state/WalError.ts"
-import type { JobState } from "./JobMetrics.ts"
+import type { JobProgress, JobStatus, JobSummary } from "./internal/jobTally.ts"
+import * as JobTally from "./internal/jobTally.ts"
 import * as Metrics from "./JobMetrics.ts"
+
+export type { JobProgress, JobStatus, JobSummary } from "./internal/jobTally.ts"
 
 /**
  * What a job is made of: only the source and the query of the sink have no default.
@@ -96,80 +97,6 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
    * telling somebody. The job waits for it, so it should be quick. Default: nothing, the log tells.
    */
   readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
-}
-
-/**
- * What a job has done when it has ended well.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JobSummary {
-  /** `finished`: the source ended and all of it is committed. `stopped`: on request, with a last checkpoint. */
-  readonly outcome: "finished" | "stopped" | "nothing-to-do"
-  readonly jobId: string
-  readonly uid: string
-  /** Records read from the source in this run. */
-  readonly rows: number
-  /** Rows committed in this run, replayed ones included; those in the dead letters are not. */
-  readonly committed: number
-  /** Checkpoints completed in this run. */
-  readonly checkpoints: number
-  /** Checkpoints of earlier runs whose rows were sent in this one. */
-  readonly replayedCheckpoints: number
-  /** Records of the job that are in the dead letters, those of earlier runs included. */
-  readonly deadLetters: number
-  /** The same by the stage where they failed; one that was kept without a stage is in none of them. */
-  readonly deadLettersByStage: StageCounts
-  readonly seconds: number
-  readonly restarts: number
-  readonly epoch: number
-}
-
-/**
- * How far a job is, for a progress display.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JobProgress {
-  readonly rowsRead: number
-  readonly rowsLogged: number
-  readonly rowsCommitted: number
-  readonly lastCheckpointId: number
-  readonly pendingCheckpoints: number
-  /** Rows, and bytes of the log, that are sealed and not committed. */
-  readonly pendingRows: number
-  readonly pendingBytes: number
-  /** When the oldest of these rows was logged, milliseconds since 1970; null when there is none. */
-  readonly oldestPendingAt: number | null
-  /** Records of the job that were set aside, those of earlier runs included. */
-  readonly deadLetters: number
-  /** How many of them there were when this run began to read. */
-  readonly deadLettersBefore: number
-  readonly restarts: number
-  /** How far the source is, and how large it is, in its own unit; null where it can't be told. */
-  readonly position: number | null
-  readonly total: number | null
-}
-
-/**
- * Whether a job does its work, for a health check. Times are milliseconds since 1970.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JobStatus {
-  readonly state: JobState
-  /** Why the last run failed; null if none did. */
-  readonly lastFailure: string | null
-  readonly restarts: number
-  /** When this process started it. */
-  readonly startedAt: number
-  /** When the last checkpoint completed, maybe in an earlier run; null as long as nothing is known of it. */
-  readonly lastCompletedAt: number | null
-  /** When the oldest row was logged that is not committed; null when there is none. */
-  readonly oldestPendingAt: number | null
 }
 
 /**
@@ -231,38 +158,16 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   const committer = yield* CheckpointCommitter
   const { fromSavepoint, source, takeOverFrom } = options
   const parallelism = Math.max(1, Math.trunc(options.parallelism ?? 1))
-  const startedAt = yield* Clock.currentTimeMillis
   const stopRequested = yield* Deferred.make<void>()
   const done = yield* Deferred.make<JobSummary, E | E2 | JobError>()
-  const counts = { rows: 0, committed: 0, checkpoints: 0, replayed: new Set<number>(), runs: 0 }
+  const { jobId, uid } = backend
+  const tally = JobTally.make({ jobId, uid, source, startedAt: yield* Clock.currentTimeMillis })
+  const { enter } = tally
   let epoch: number | null = null
-  let position: Position | null = null
-  let coordinator: CheckpointCoordinator["Service"] | null = null
-  let logged = () => 0
-  let loggedBefore = 0
-  let deadLetters = () => 0
-  let deadLettersByStage = (): StageCounts => countStages([])
-  let deadLettersBefore: number | null = null
-  /** Records of the runs before this one. */
-  let recordsBefore: number | null = null
   /** Failures before everything was set up say that something is set up wrongly: a restart would hide it. */
   let everStarted = false
-  let state: JobState = "starting"
-  let lastFailure: string | null = null
-  let lastCompletedAt: number | null = null
-  let oldestPendingAt: number | null = null
-  let lastCheckpointId = 0
-  let pendingCheckpoints = 0
-  let pendingRows = 0
-  let pendingBytes = 0
   /** Open from a failure to the next attempt. */
   const waiting = yield* Latch.make(false)
-
-  const enter = (next: JobState) =>
-    Effect.suspend(() => {
-      state = next
-      return Metrics.setJobState(next)
-    })
 
   /** What the caller does with it is no reason to fail. */
   const tellFailure = (error: unknown, restartsInMillis: number | null) =>
@@ -271,7 +176,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         options.onFailure!({
           at,
           epoch,
-          attempt: counts.runs,
+          attempt: tally.runs(),
           error: kindOf(error),
           message: messageOf(error),
           restartsInMillis
@@ -279,22 +184,6 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       ),
       Effect.catchDefect((defect) => Effect.logWarning(`onFailure of the job failed: ${messageOf(defect)}`))
     )
-
-  const summary = (outcome: JobSummary["outcome"], ofEpoch: number) =>
-    Effect.map(Clock.currentTimeMillis, (now): JobSummary => ({
-      outcome,
-      jobId: backend.jobId,
-      uid: backend.uid,
-      rows: counts.rows,
-      committed: counts.committed,
-      checkpoints: counts.checkpoints,
-      replayedCheckpoints: counts.replayed.size,
-      deadLetters: deadLetters(),
-      deadLettersByStage: deadLettersByStage(),
-      seconds: (now - startedAt) / 1000,
-      restarts: Math.max(0, counts.runs - 1),
-      epoch: ofEpoch
-    }))
 
   /** A finished job whose source has not grown: nothing is claimed, and no running process is disturbed. */
   const isDone = Effect.fnUntraced(function*(last: Manifest | null) {
@@ -306,27 +195,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     return Option.isNone(more)
   })
 
-  /** Adds what the attempt that ends has done. What was read behind its last checkpoint is read again. */
-  const settleCounts = Effect.suspend(() => {
-    const ended = coordinator
-    coordinator = null
-    return ended === null ? Effect.void : Effect.map(ended.status, (status) => {
-      counts.checkpoints += status.completed
-      counts.committed += status.committedRows
-      counts.rows = status.records - (recordsBefore ?? 0)
-      lastCompletedAt = status.lastCompletedAt
-      oldestPendingAt = status.oldestPendingAt
-      lastCheckpointId = status.lastCompletedId
-      pendingCheckpoints = status.pendingCheckpoints
-      pendingRows = status.pendingRows
-      pendingBytes = status.pendingBytes
-    })
-  })
-
   const attempt = Effect.scoped(Effect.gen(function*() {
-    const number = counts.runs++
-    loggedBefore += logged()
-    logged = () => 0
+    const number = tally.runBegins()
     // Before anything is claimed: a statement that is refused disturbs no running process.
     const sink = yield* Sink.open({ input: source.describe, locate: source.locate, ...options.sink })
     const running = yield* Recovery.start({
@@ -335,26 +205,18 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       previousEpoch: epoch,
       config: options.checkpoint === undefined ? {} : options.checkpoint
     })
-    const { restored } = running
     yield* Effect.provideService(Sink.begin(sink), CheckpointCoordinator, running)
     epoch = running.epoch
-    coordinator = running
-    position = restored?.position ?? null
-    recordsBefore ??= restored?.records ?? 0
-    counts.rows = (restored?.records ?? 0) - recordsBefore
+    tally.runReads({ coordinator: running, logged: () => sink.counters.logged, setAside: sink.setAside })
+    const position = running.restored?.position ?? null
     everStarted = true
     yield* Metrics.setSourceLag(source, position)
     yield* enter("running")
-    logged = () => sink.counters.logged
-    deadLetters = () => sink.setAside?.total() ?? 0
-    deadLettersByStage = () => sink.setAside?.byStage() ?? countStages([])
-    deadLettersBefore ??= deadLetters()
     const chunks = Stream.tap(source.read(position), (chunk) =>
       Effect.suspend(() => {
         const size = sizeOf(chunk)
-        counts.rows += size
-        position = chunk.position
-        return Effect.andThen(Metric.update(Metrics.recordsRead, size), Metrics.setSourceLag(source, position))
+        tally.read(size, chunk.position)
+        return Effect.andThen(Metric.update(Metrics.recordsRead, size), Metrics.setSourceLag(source, chunk.position))
       }))
     const injected = Barriers.inject(chunks).pipe(Stream.provideService(CheckpointCoordinator, running))
     const context = yield* Effect.context<R>()
@@ -371,18 +233,18 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
           Stream.provideService(CheckpointCoordinator, running),
           Stream.runForEach((committed) =>
             Effect.sync(() => {
-              if (committed.replayed) counts.replayed.add(committed.checkpointId)
+              if (committed.replayed) tally.replayed(committed.checkpointId)
             })
           )
         ),
       { concurrency: "unbounded", discard: true }
     ).pipe(Effect.raceFirst(running.failure))
     yield* running.settleManifest
-    yield* settleCounts
+    yield* tally.runEnds
     const stopped = (yield* Deferred.isDone(stopRequested)) && !(yield* sourceEnded(backend))
-    return yield* summary(stopped ? "stopped" : "finished", running.epoch)
+    return yield* tally.summary(stopped ? "stopped" : "finished", running.epoch)
   })).pipe(
-    Effect.onError(() => settleCounts)
+    Effect.onError(() => tally.runEnds)
   )
 
   // The condition comes first, so that nothing is said of a restart that does not come.
@@ -390,8 +252,9 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     Schedule.while(({ input }) => everStarted && isRestartable(input)),
     Schedule.tap(({ duration, input }) =>
       Effect.gen(function*() {
-        lastFailure = messageOf(input)
-        yield* Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${lastFailure}`)
+        const message = messageOf(input)
+        tally.failed(message)
+        yield* Effect.logWarning(`The job failed and starts again in ${Duration.format(duration)}: ${message}`)
         yield* Metric.update(Metrics.jobRestarts, 1)
         yield* enter("restarting")
         yield* tellFailure(input, Duration.toMillis(duration))
@@ -404,7 +267,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
   /** A stop while nothing runs but the time to the next attempt needs no last checkpoint. */
   const stoppedBetween = Deferred.await(stopRequested).pipe(
     Effect.andThen(waiting.await),
-    Effect.andThen(Effect.suspend(() => summary("stopped", epoch ?? 0)))
+    Effect.andThen(Effect.suspend(() => tally.summary("stopped", epoch ?? 0)))
   )
 
   // A Scope that closes first ends the job, maybe before it began: nobody may wait for a result that never comes.
@@ -427,13 +290,11 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
       yield* Recovery.mustBeCurrent
       const letters = yield* Effect.serviceOption(DeadLetters)
       if (Option.isSome(letters)) {
-        const known = yield* letters.value.known(backend.jobId, backend.uid)
-        deadLetters = () => known.size
-        deadLettersByStage = () => countStages(known.values())
+        tally.found(yield* letters.value.known(jobId, uid))
       }
       // What a crash behind the last checkpoint left (or brought back) belongs to nobody.
       yield* backend.sweep([], last!.epoch)
-      return yield* summary("nothing-to-do", last!.epoch)
+      return yield* tally.summary("nothing-to-do", last!.epoch)
     }
     if (epoch === null && takeOverFrom !== undefined) {
       yield* checked
@@ -444,7 +305,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     Effect.onExit((exit) => {
       if (exit._tag === "Failure") {
         const error = Cause.squash(exit.cause)
-        lastFailure = messageOf(error)
+        tally.failed(messageOf(error))
         if (Cause.hasInterruptsOnly(exit.cause)) return enter("stopped")
         return Effect.andThen(enter("failed"), tellFailure(error, null))
       }
@@ -460,7 +321,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
 
   /** Of the job as it is: while it runs, a new checkpoint; once it has ended, or between two attempts, the last one. */
   const checkpointNow = Effect.suspend((): Effect.Effect<Manifest | null, E | E2 | JobError> => {
-    const running = coordinator
+    const running = tally.running()
     if (running === null) return backend.latestCheckpoint
     return Effect.flatMap(
       running.takeCheckpoint,
@@ -485,7 +346,7 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
         new StateUnusable({
           path: backend.describe,
           reason: "no-savepoint",
-          detail: `Job '${backend.jobId}' has no completed checkpoint yet, so there is nothing to make a savepoint of`
+          detail: `Job '${jobId}' has no completed checkpoint yet, so there is nothing to make a savepoint of`
         })
       )
       : Effect.succeed<Snapshot>({
@@ -500,35 +361,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     result: Deferred.await(done),
     savepoint: (write) => Effect.flatMap(snapshot, write),
     stop: Effect.asVoid(Deferred.succeed(stopRequested, undefined)),
-    status: Effect.gen(function*() {
-      const now = coordinator === null ? null : yield* coordinator.status
-      return {
-        state,
-        lastFailure,
-        restarts: Math.max(0, counts.runs - 1),
-        startedAt,
-        lastCompletedAt: now === null ? lastCompletedAt : now.lastCompletedAt,
-        oldestPendingAt: now === null ? oldestPendingAt : now.oldestPendingAt
-      }
-    }),
-    progress: Effect.gen(function*() {
-      const status = coordinator === null ? null : yield* coordinator.status
-      return {
-        rowsRead: counts.rows,
-        rowsLogged: loggedBefore + logged(),
-        rowsCommitted: counts.committed + (status?.committedRows ?? 0),
-        lastCheckpointId: status?.lastCompletedId ?? lastCheckpointId,
-        pendingCheckpoints: status?.pendingCheckpoints ?? pendingCheckpoints,
-        pendingRows: status?.pendingRows ?? pendingRows,
-        pendingBytes: status?.pendingBytes ?? pendingBytes,
-        oldestPendingAt: status === null ? oldestPendingAt : status.oldestPendingAt,
-        deadLetters: deadLetters(),
-        deadLettersBefore: deadLettersBefore ?? deadLetters(),
-        restarts: Math.max(0, counts.runs - 1),
-        position: position === null ? null : source.progress(position),
-        total: source.total
-      }
-    })
+    status: tally.status,
+    progress: tally.progress
   }
 })
 

@@ -22,6 +22,7 @@ const bug = (name: string, why: string, ...edits: ReadonlyArray<Edit>): PlantedB
 const edit = (file: string, find: string, replace: string): Edit => ({ file, find, replace })
 
 const coordinator = "checkpoint/CheckpointCoordinator.ts"
+const ledgerWrites = "checkpoint/internal/ledgerWrites.ts"
 const barriers = "checkpoint/Barriers.ts"
 const committer = "cassandra/CassandraCommitter.ts"
 const takenOver = "cassandra/internal/takenOver.ts"
@@ -274,7 +275,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "no-publish",
     "Rows are sent before the ledger knows their timestamps: the successor can't be above them.",
-    edit(coordinator, "if (manifest.pending.length > 0) {", "if (manifest.pending.length < 0) {")
+    edit(ledgerWrites, "pending.length === 0 ? Effect.void", "pending.length >= 0 ? Effect.void")
   ),
   bug(
     "ledger-without-conditions",
@@ -782,7 +783,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     edit(
       "job/Job.ts",
       "        checkpoint,\n        ledger: committer.describe,",
-      "        checkpoint: { ...checkpoint, position },\n        ledger: committer.describe,"
+      "        checkpoint: { ...checkpoint, position: tally.position() },\n        ledger: committer.describe,"
     )
   ),
   bug(

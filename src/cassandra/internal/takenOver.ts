@@ -5,44 +5,11 @@
  * epoch there. So the ledgers lead from a job, by those that have taken it over, to the one that has it now: the first in
  * whose ledger nobody is named. It is there that the next name is written. A job that comes back to a name which it had
  * before clears that name's own entry last; broken off before, it is found to lead in a circle to itself, and goes on.
- *
- * Ledgers hold numbers. A name is `jobId uid`, in UTF-8, six bytes to a row (what a JavaScript number holds), below a row
- * that has its length: 0 where nobody is named any more.
  */
 import * as Effect from "effect/Effect"
 import type { Claim, CommitterError, Fenced, JobName } from "../../checkpoint/CheckpointCommitter.ts"
 import { TakenOver } from "../../checkpoint/CheckpointCommitter.ts"
-import type { Ledger } from "../CassandraCommitter.ts"
-
-/** The row of the length. */
-export const firstRow = -6
-
-const rowBytes = 6
-
-export const toRows = ({ jobId, uid }: JobName): ReadonlyArray<readonly [row: number, value: number]> => {
-  const bytes = Buffer.from(`${jobId} ${uid}`)
-  const parts = Math.ceil(bytes.length / rowBytes)
-  const padded = Buffer.concat([bytes], parts * rowBytes)
-  return [
-    [firstRow, bytes.length],
-    ...Array.from(
-      { length: parts },
-      (_, i) => [firstRow - 1 - i, padded.readUIntBE(i * rowBytes, rowBytes)] as const
-    )
-  ]
-}
-
-export const fromRows = (rows: ReadonlyMap<number, number>): JobName | null => {
-  const length = rows.get(firstRow) ?? 0
-  if (length <= 0) return null
-  const parts = Math.ceil(length / rowBytes)
-  const bytes = Buffer.alloc(parts * rowBytes)
-  for (let i = 0; i < parts; i++) bytes.writeUIntBE(rows.get(firstRow - 1 - i) ?? 0, i * rowBytes, rowBytes)
-  const text = bytes.subarray(0, length).toString()
-  // A job id has no space in it.
-  const end = text.indexOf(" ")
-  return { jobId: text.slice(0, end), uid: text.slice(end + 1) }
-}
+import type { Ledger } from "./ledgerRows.ts"
 
 const isSame = (a: JobName, b: JobName): boolean => a.jobId === b.jobId && a.uid === b.uid
 
