@@ -397,7 +397,11 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "outdated-state-is-done",
     "There is nothing to do for a state that has come to its end, though the job is on its way there again elsewhere.",
-    edit("job/Job.ts", "      yield* Recovery.mustBeCurrent\n      const letters", "      const letters")
+    edit(
+      recovery,
+      "  yield* mustBeCurrent\n  const owned = yield* Effect.result(",
+      "  const owned = yield* Effect.result("
+    )
   ),
 
   // --- dead letters
