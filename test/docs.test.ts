@@ -141,7 +141,14 @@ describe("docs/from-flink.md", () => {
     failure-rate.failure-rate-interval failure-rate.delay
     hosts port keyspace table username password consistency-level connect-timeout read-timeout query
     max-split-memory-size cluster-builder-class JobManagerCheckpointStorage FileSystemCheckpointStorage
-    HashMapStateBackend EmbeddedRocksDBStateBackend
+    HashMapStateBackend EmbeddedRocksDBStateBackend create-subdir snapshot-compression setUseSnapshotCompression
+    cleaner.parallel-mode data-inline-threshold write-buffer-size interval-during-backlog
+    recover-without-channel-state.checkpoint-id unaligned.interruptible-timers.enabled
+    unaligned.max-subtasks-per-channel-state-file noRestart() fallBackRestart() setMaxParallelism
+    numberOfCompletedCheckpoints numberOfFailedCheckpoints numberOfInProgressCheckpoints totalNumberOfCheckpoints
+    lastCheckpointDuration lastCheckpointSize lastCheckpointFullSize lastCheckpointExternalPath
+    lastCheckpointProcessedData lastCheckpointPersistedData lastCheckpointRestoreTimestamp lastCompletedCheckpointId
+    checkpointStartDelayNanos checkpointAlignmentTime numRestarts web.checkpoints.history
   `.trim().split(/\s+/)
 
   it("has a row for each name of Flink's", () => {

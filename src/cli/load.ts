@@ -27,6 +27,7 @@ import { dryRun } from "./dryRun.ts"
 import { exitCodes, Interrupted, resumeAdvice } from "./exitCode.ts"
 import { withLogLevel } from "./flag.ts"
 import type { Input } from "./input.ts"
+import { keepFailure } from "./keepFailure.ts"
 import { reportTo } from "./logFile.ts"
 import { someOf } from "./nearest.ts"
 import { observe } from "./observe.ts"
@@ -290,7 +291,7 @@ export const run = Effect.fnUntraced(function*(options: LoadOptions) {
   if (options.dryRun) return yield* Effect.scoped(Effect.raceFirst(rehearse(options), early))
   const loading = Effect.scoped(Effect.gen(function*() {
     const { describe, handle, letters, pendingBefore, rowsPerRecord } = yield* Effect.raceFirst(
-      start(options),
+      Effect.tapError(start(options), (error) => keepFailure(options, error)),
       early
     )
     const shown = Progress.display({

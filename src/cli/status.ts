@@ -87,18 +87,21 @@ const troublesOf = (
     add(verdict(ledgerError).code, `the ledger could not be read: ${ledgerError.message}`)
   }
   const last = failures[0]
+  // Where another one has the job, the same load is refused.
+  const isElsewhere = outdated !== null || (ledger !== null && ledger.takenOverBy !== null)
+  const goesOn = (when = "") => isElsewhere ? "" : `. The same load goes on${when}`
   switch (standing) {
     case "killed":
-      look(`killed: ${State.describeOwner(state)}. The same load goes on`)
+      look(`killed: ${State.describeOwner(state)}${goesOn()}`)
       break
     case "failed":
-      look(`failed: ${last!.error}: ${last!.message}. The same load goes on, once that is corrected`)
+      look(`failed: ${last!.error}: ${last!.message}${goesOn(", once that is corrected")}`)
       break
     case "restarting":
       look(`its last run failed: ${last!.error}: ${last!.message}`)
       break
     case "stopped":
-      look("stopped before it was done. The same load goes on")
+      look(`stopped before it was done${goesOn()}`)
       break
     case "running":
     case "elsewhere": {

@@ -94,7 +94,8 @@ export interface JobOptions<In, A, E, R, E2 = never, R2 = never> {
   readonly acceptNewLedger?: boolean | undefined
   /**
    * Told of each run that fails, before the next one begins or the job is over: for keeping it (`FailureLog.recorder`) or
-   * telling somebody. The job waits for it, so it should be quick. Default: nothing, the log tells.
+   * telling somebody. The job waits for it, so it should be quick. Layers that fail before there is a job (no connection, a
+   * state that another process holds) fail where they are built. Default: nothing, the log tells.
    */
   readonly onFailure?: ((failure: Failure) => Effect.Effect<void>) | undefined
 }
@@ -286,8 +287,8 @@ export const start = Effect.fnUntraced(function*<In, A, E, R, E2 = never, R2 = n
     }
     const last = yield* backend.latestCheckpoint
     if (yield* isDone(last)) {
-      // It is not, if the job has begun anew elsewhere and is not done there.
-      yield* Recovery.mustBeCurrent
+      // It is not, if the job has begun anew elsewhere and is not done there, or has gone on there under another name.
+      if (yield* Recovery.wasLeftTo(takeOverFrom)) yield* Effect.andThen(checked, Recovery.takeBack(takeOverFrom!))
       const letters = yield* Effect.serviceOption(DeadLetters)
       if (Option.isSome(letters)) {
         tally.found(yield* letters.value.known(jobId, uid))

@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Claim, CommitterError, Fenced, JobName } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
@@ -212,7 +213,38 @@ export const takeBack = Effect.fnUntraced(function*(
   yield* mustBeOwner({ jobId, uid }, takeOverFrom)
   const claimed = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
   yield* takeBackClaimed({ jobId, uid }, claimed, takeOverFrom)
+  const last = claimed.takenOverBy === undefined ? null : yield* (yield* StateBackend).latestCheckpoint
+  if (last !== null) {
+    // Nobody knows here where the savepoint was: the ledger names a job, and no place in the input.
+    const { jobId: by, uid: byUid } = claimed.takenOverBy!
+    yield* Effect.logWarning(
+      `Job '${jobId}' (uid '${uid}') goes on from its own state, after ${last.records} records. Was the savepoint from which ` +
+        `job '${by}' (uid '${byUid}') went on taken earlier, then what that job has written of the records in between stays, ` +
+        `also where a later one of them was to replace it. To have them written again, move this state away, and begin from ` +
+        `that savepoint with the same --take-over-from (fromSavepoint and takeOverFrom in a program).`
+    )
+  }
   return claimed.epoch
+})
+
+/**
+ * Of a job that has nothing to do: false if it is still its own, true if `takeOverFrom` has gone on from a savepoint of it.
+ * Fails as a start does, if another one has, or if it has gone on with another state. Nothing is claimed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const wasLeftTo = Effect.fnUntraced(function*(
+  takeOverFrom?: string | undefined
+): Effect.fn.Return<boolean, CommitterError | TakenOver | WalError, CheckpointCommitter | StateBackend> {
+  const { jobId, uid } = yield* StateBackend
+  const own = { jobId, uid }
+  const { takenOverBy } = yield* mustBeCurrent
+  if (takenOverBy === undefined) return false
+  const owned = yield* Effect.result(mustBeOwner(own))
+  if (Result.isSuccess(owned)) return false
+  if (owned.failure._tag === "TakenOver" && owned.failure.by.jobId === takeOverFrom) return true
+  return yield* owned.failure
 })
 
 /**

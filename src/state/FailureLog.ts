@@ -26,7 +26,7 @@ export interface Failure {
   readonly at: number
   /** That the run had claimed; null if it did not come so far. */
   readonly epoch: number | null
-  /** Which run of its process it was, from 1. */
+  /** Which run of its process it was, from 1; 0 if it failed before the first one began. */
   readonly attempt: number
   /** The kind of the error: its `_tag`, or its name. */
   readonly error: string

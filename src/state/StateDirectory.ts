@@ -185,14 +185,19 @@ export const segments = ({ checkpoints }: StateDirectory): ReadonlyArray<Segment
 }
 
 /**
- * Opens a segment through the checks that recovery makes.
+ * Opens a segment through the checks that recovery makes. One that has lost its end is read up to there, and fails then, where
+ * recovery reads nothing of it.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const open = Effect.fnUntraced(function*(state: StateDirectory, handle: SegmentHandle) {
   const fs = yield* FileSystem.FileSystem
-  const opened: OpenSegment = yield* openSegment(fs, `${state.directory}/segments/${handle.name}`, handle, state)
+  const opened: OpenSegment = yield* openSegment(fs, `${state.directory}/segments/${handle.name}`, handle, {
+    jobId: state.jobId,
+    uid: state.uid,
+    isCutAllowed: true
+  })
   return opened
 })
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { policies } from "cassandra-driver"
+import { types } from "cassandra-driver"
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import * as CassandraConfig from "../../src/cassandra/CassandraConfig.ts"
 import { CallerDecides, endpoints, makeClient, timeouts } from "../../src/cassandra/internal/driverClient.ts"
@@ -78,10 +79,22 @@ describe("driver options", () => {
         sslOptions?: { rejectUnauthorized: boolean }
         queryOptions: { consistency: number; serialConsistency: number }
         socketOptions: { readTimeout: number; connectTimeout: number; keepAlive: boolean }
-        pooling: { heartBeatInterval: number; maxRequestsPerConnection: number }
+        pooling: {
+          heartBeatInterval: number
+          maxRequestsPerConnection: number
+          coreConnectionsPerHost: { [distance: number]: number }
+        }
+        policies: { reconnection: { getOptions: () => Map<string, unknown> } }
         encoding: { useBigIntAsLong: boolean }
       }
     }).options
+  type DriverOptions = ReturnType<typeof optionsOf>
+  const connectionsOf = ({ pooling }: DriverOptions) => pooling.coreConnectionsPerHost[types.distance.local]
+  /** The first delay, and the longest. */
+  const reconnectionOf = (options: DriverOptions) => {
+    const of = options.policies.reconnection.getOptions()
+    return [of.get("baseDelay"), of.get("maxDelay")]
+  }
 
   it("defaults", () => {
     const options = optionsOf(makeClient({}))
@@ -89,7 +102,19 @@ describe("driver options", () => {
     assert.deepStrictEqual([options.queryOptions.consistency, options.queryOptions.serialConsistency], [6, 8])
     assert.deepStrictEqual([options.socketOptions.readTimeout, options.socketOptions.connectTimeout], [12000, 5000])
     assert.deepStrictEqual([options.pooling.heartBeatInterval, options.pooling.maxRequestsPerConnection], [30000, 2048])
+    assert.strictEqual(connectionsOf(options), 1)
+    assert.deepStrictEqual(reconnectionOf(options), [1000, 10_000])
     assert.deepStrictEqual(timeouts({}), { request: 12000, connect: 5000, drain: 10000 })
+  })
+
+  it("how many connections there are, and how soon one that was lost is tried again", () => {
+    const options = optionsOf(makeClient({
+      connectionsPerHost: 3,
+      reconnection: { initial: "50 millis", max: "2 seconds" }
+    }))
+    assert.strictEqual(connectionsOf(options), 3)
+    assert.deepStrictEqual(reconnectionOf(options), [50, 2000])
+    assert.throws(() => makeClient({ reconnection: { max: 0 } }), /reconnection\.max/)
   })
 
   it("TLS verifies the server unless told otherwise", () => {

@@ -9,7 +9,7 @@ import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { makeClient, makeKeyspace } from "../cassandra/cqlFixture.ts"
 import { holdAfter } from "./heldServer.ts"
 
-const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
+export const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 
 export interface Ended {
   readonly code: number | null

@@ -115,6 +115,26 @@ describe.concurrent("effect-cassandra commit and skip", { timeout: 240_000 }, ()
     assert.strictEqual(read(skipped).find(({ place }) => place === 45).record.id, "number 44")
   })
 
+  it("commit of a segment that has lost its end: what was set aside before it is in the file, the rest is told to be missing", async () => {
+    const lines = fixture.lines("cut", 60)
+    for (const id of [5, 35]) lines[id] = lines[id]!.replace(`"id":${id}`, `"id":"number ${id}"`)
+    const { directory, pending } = await pendingState(fixture, "cut", { checkpoints: 1, lines })
+    const path = segmentPath(directory, pending[0]!)
+    Fs.truncateSync(path, blocksOf(path)[3]! + 20)
+    const to = fixture.path("cut-kept.ndjson")
+    const words = (more: string) =>
+      new RegExp(`${more}[^]*set aside behind this can't be told: .*its end is missing, with 10 of its 40 rows`)
+    ends(await decide("commit", directory, 1, "--yes"), 3, /1 record was set aside in checkpoint 1/)
+    ends(
+      await decide("commit", directory, 1, `--to=${to}`, "--yes"),
+      0,
+      words("1 record was set aside among them, and exported to")
+    )
+    const kept = Fs.readFileSync(to, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line))
+    assert.deepStrictEqual(kept.map(({ place, record }) => [place, record.id]), [[6, "number 5"]])
+    assert.strictEqual((await ledger("cut")).get(0), 1)
+  })
+
   it("commit with a file for what was set aside, where nothing was: there is no file", async () => {
     const { directory } = await pendingState(fixture, "none_aside", { checkpoints: 1 })
     const to = fixture.path("none-aside.ndjson")

@@ -1,4 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
 import type { Fixture } from "./commandFixture.ts"
 import { openFixture, run } from "./commandFixture.ts"
 import { blocksOf, flip, pendingState, segmentPath } from "./stateFixture.ts"
@@ -47,8 +48,33 @@ describe.concurrent("effect-cassandra export", () => {
     const ended = await exported(directory, "--checkpoint=1")
     assert.strictEqual(ended.code, 7, ended.stderr)
     assert.strictEqual(linesOf(ended.stdout).length, 20)
-    assert.match(ended.stderr, /^exported: 20 rows$/m)
+    assert.match(ended.stderr, /^exported: 20 of 40 rows$/m)
     assert.include(ended.stderr, `${path} of checkpoint 1 is corrupt at byte ${block}`)
+  })
+
+  it("a segment that has lost its end up to its last whole block, and then what is missing", async () => {
+    const { directory, pending } = await pendingState(fixture, "cut", { checkpoints: 1 })
+    const { bytes } = pending[0]!
+    const path = segmentPath(directory, pending[0]!)
+    const [, second, third] = blocksOf(path)
+    const words = async (size: number, rows: number, told = `its end is missing, with ${40 - rows} of its 40 rows`) => {
+      Fs.truncateSync(path, size)
+      const ended = await exported(directory, "--checkpoint=1")
+      assert.strictEqual(ended.code, 7, ended.stderr)
+      const places = ended.stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line).place)
+      assert.deepStrictEqual(places, Array.from({ length: rows }, (_, i) => i + 1))
+      assert.match(ended.stderr, new RegExp(`^exported: ${rows} of 40 rows$`, "m"))
+      assert.include(
+        ended.stderr,
+        `${path} of checkpoint 1 is corrupt at byte ${size}: it has ${size} bytes, but was sealed with ${bytes}: ${told}`
+      )
+    }
+    // In the middle of a block, in its first bytes, between two of them, and in the header.
+    await words(bytes - 1, 30)
+    await words(third! + 5, 20)
+    await words(third!, 20)
+    await words(second! - 1, 0)
+    await words(40, 0, "its header ends behind that")
   })
 
   it("what does not wait there", async () => {

@@ -1,8 +1,9 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import type { Ended, Fixture } from "./commandFixture.ts"
-import { areAll, many, newestManifest, openFixture, run, start, startAndHold, until } from "./commandFixture.ts"
+import { areAll, bin, many, newestManifest, openFixture, run, start, startAndHold, until } from "./commandFixture.ts"
 import { contentsOf, flip, pendingState } from "./stateFixture.ts"
 
 const keyspace = "cli_status_test"
@@ -208,6 +209,127 @@ describe("effect-cassandra status", () => {
     const left = await run(status(directory))
     assert.strictEqual(left.code, 7)
     assert.match(left.stdout, /^ATTENTION +left behind: The state in \S+ is not the newest of job 'cli'/m)
+  })
+
+  it("of one that another job has taken over, done or not: who has it, and no advice to go on", async () => {
+    const lines = fixture.lines("taken", 120)
+    const { directory, file } = await pendingState(fixture, "taken", { checkpoints: 2, lines })
+    const restore = async (state: string, job: string) => {
+      const to = fixture.path(`savepoints-${job}`)
+      const savepoint = await run(["savepoint", `--state=${state}`, `--to=${to}`], offline)
+      assert.strictEqual(savepoint.code, 0, savepoint.stderr)
+      const args = fixture.load("taken", file, undefined, `--from-savepoint=${savepoint.stdout.trim()}`)
+        .map((arg) => arg.startsWith("--job=") ? `--job=${job}` : arg)
+        .map((arg) => arg.startsWith("--state=") ? `--state=${fixture.path(`state-${job}`)}` : arg)
+      const ended = await run(args)
+      assert.strictEqual(ended.code, 0, ended.stderr)
+      return args
+    }
+    assert.strictEqual(jsonOf(await run(status(directory, "--json")), 1).ledger.takenOverBy, null)
+    const args = await restore(directory, "cli_taken")
+    const text = await run(status(directory))
+    assert.strictEqual(text.code, 7, text.stderr)
+    assert.match(text.stdout, /^ledger .*, taken over by job cli_taken \(uid taken\)$/m)
+    assert.match(
+      text.stdout,
+      /^ATTENTION +taken over: job cli_taken \(uid taken\) has gone on from a savepoint of this one$/m
+    )
+    assert.match(text.stdout, /^ATTENTION +stopped before it was done$/m)
+    assert.notInclude(text.stdout, "The same load goes on")
+    const json = jsonOf(await run(status(directory, "--json")), 7)
+    assert.deepStrictEqual(json.ledger.takenOverBy, { jobId: "cli_taken", uid: "taken" })
+    assert.deepStrictEqual([json.standing, json.isWell], ["stopped", false])
+    // From the directory alone nobody knows.
+    assert.match((await run(status(directory), offline)).stdout, /stopped before it was done\. The same load goes on$/m)
+
+    const second = fixture.path("state-cli_taken")
+    assert.deepStrictEqual(jsonOf(await run(status(second, "--json")), 0).troubles, [])
+    await restore(second, "cli_taken_again")
+    const done = jsonOf(await run(status(second, "--json")), 7)
+    assert.strictEqual(done.standing, "finished")
+    assert.match(done.troubles[0], /^taken over: job cli_taken_again /)
+    // So says its load, which else would have nothing to do.
+    const again = await run(args)
+    assert.strictEqual(again.code, 7, again.stderr)
+    assert.match(again.stderr, /Job 'cli_taken' \(uid 'taken'\) was taken over by job 'cli_taken_again'/)
+    assert.notInclude(again.stderr, "nothing to do")
+  })
+
+  it("of a load that ended before it had begun: why is kept, unless it says nothing of the job", async () => {
+    const file = fixture.write("early.ndjson", fixture.lines("early", 50))
+    const state = fixture.path("state-early")
+    const kept = async () =>
+      (Fs.existsSync(state) ? jsonOf(await run(status(state, "--json"), offline), 1).failures : [])
+        .map(({ attempt, epoch, error, restartsInMillis }: any) => [error, attempt, epoch, restartsInMillis])
+    // A name that is wrong leaves nothing behind.
+    assert.strictEqual((await run(fixture.load("early", `${file}.none`))).code, 3)
+    assert.isFalse(Fs.existsSync(state))
+    const away = await run(fixture.load("early", file), { env: { CASSANDRA_CONTACT_POINTS: "127.0.0.1:1" } })
+    assert.strictEqual(away.code, 3, away.stderr)
+    const noHost = ["CassandraError", 0, null, null]
+    assert.deepStrictEqual(await kept(), [noHost])
+    const failed = await run(status(state), offline)
+    assert.match(failed.stdout, /^now +failed$/m)
+    assert.match(failed.stdout, /^ATTENTION +failed: CassandraError: .*127\.0\.0\.1:1.*once that is corrected$/m)
+    assert.match(failed.stdout, /^\d+ s ago +- +0 +the end +CassandraError: /m)
+    const refused = await run(fixture.load("early", file, `INSERT INTO ${keyspace}.nowhere (id) VALUES (?)`))
+    assert.strictEqual(refused.code, 3, refused.stderr)
+    const statement = ["StatementRefused", 0, null, null]
+    assert.deepStrictEqual(await kept(), [statement, noHost])
+    assert.strictEqual((await run(fixture.load("early", `${file}.none`))).code, 3)
+    const all = [["SourceError", 0, null, null], statement, noHost]
+    assert.deepStrictEqual(await kept(), all)
+    assert.strictEqual((await run(fixture.load("early", file, undefined, "--interval=no"))).code, 64)
+    assert.deepStrictEqual(await kept(), all)
+
+    // A second process is refused: that is no failure of the one that works.
+    const wide = fixture.write("early-held.ndjson", fixture.wideLines("early_held", many))
+    const held = await startAndHold(fixture, "early_held", wide)
+    assert.strictEqual((await run(fixture.load("early_held", wide))).code, 6)
+    assert.strictEqual((await run(fixture.load("early_held", `${wide}.none`))).code, 3)
+    assert.isFalse(Fs.existsSync(`${held.state}/failures.ndjson`))
+    held.child.kill("SIGKILL")
+    await held.child.ended
+
+    assert.strictEqual((await run(fixture.load("early", file))).code, 0)
+    const done = jsonOf(await run(status(state, "--json")), 0)
+    assert.deepStrictEqual([done.standing, done.failures.length], ["finished", 3])
+  })
+
+  it("--watch on a terminal: each look in place of the last one, until Ctrl-C", async (context) => {
+    if (!Fs.existsSync("/usr/bin/script")) return context.skip("needs `script` of util-linux to have a terminal")
+    const { directory } = await pendingState(fixture, "screen", { checkpoints: 1 })
+    const watchIn = async (term: string) => {
+      const words = [process.execPath, bin, ...status(directory, "--watch", "--every=50 millis")]
+      // In place of the shell, which would die of the key with a code of its own.
+      const command = `exec ${words.map((word) => `'${word}'`).join(" ")}`
+      const child = spawn("/usr/bin/script", ["-qec", command, "/dev/null"], {
+        env: { PATH: process.env["PATH"], TERM: term },
+        stdio: ["pipe", "pipe", "inherit"]
+      })
+      context.onTestFinished(() => void child.kill())
+      let shown = ""
+      // The key, as a terminal sends it.
+      let isPressed = false
+      const ended = new Promise<number | null>((resolve) => child.on("close", resolve))
+      child.stdout.on("data", (chunk) => {
+        shown += chunk
+        if (isPressed || (shown.match(/job +cli /g) ?? []).length < 3) return
+        isPressed = true
+        child.stdin.end("\u0003")
+      })
+      return { code: await ended, shown: shown.replaceAll("\r\n", "\n") }
+    }
+    const screen = await watchIn("xterm")
+    assert.strictEqual(screen.code, 1, screen.shown)
+    const looks = screen.shown.split("\u001b[H\u001b[J")
+    assert.isAbove(looks.length, 3)
+    assert.strictEqual(looks[0], "", "nothing stands there before the first one")
+    for (const look of looks.slice(1)) assert.match(look, /^job +cli \(uid screen\)\n[^]*\nATTENTION +stopped before/)
+    const dumb = await watchIn("dumb")
+    assert.strictEqual(dumb.code, 1)
+    assert.notInclude(dumb.shown, "\u001b")
+    assert.match(dumb.shown, /^\d{4}-\S+Z\njob /m)
   })
 
   it("--watch looks again until a signal, or until nobody reads", async () => {

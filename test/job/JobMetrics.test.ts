@@ -180,6 +180,48 @@ describe("metrics of a job", () => {
       })).pipe(Effect.provide(process()))
     })))
 
+  it.effect("tells that a full log waits for Cassandra, and that the checkpoint behind it is under way, expires, and is no failure", () =>
+    isolated(Effect.gen(function*() {
+      const { process, refuseRows } = yield* world()
+      const waiting = valueOf(CheckpointMetrics.subtasksWaiting)
+      const underWay = valueOf(CheckpointMetrics.checkpointsInProgress)
+      yield* Effect.scoped(Effect.gen(function*() {
+        refuseRows(true)
+        const handle = yield* Job.start({
+          source: endless,
+          checkpoint: { interval: "2 seconds", minPause: "0 seconds", timeout: "6 seconds" },
+          // A few rows of it.
+          sink: { query, pendingBytesMax: 300, sendRetry: Schedule.spaced("1 second") }
+        })
+        yield* pass(1)
+        assert.deepStrictEqual([yield* waiting, yield* underWay], [0, 0])
+        let most = 0
+        for (let second = 0; second < 30; second++) {
+          yield* pass(1)
+          most = Math.max(most, yield* underWay)
+        }
+        assert.strictEqual(yield* waiting, 1)
+        assert.strictEqual(most, 1)
+        assert.strictEqual(yield* valueOf(SinkMetrics.pendingLimit), 300)
+        assert.isAbove(yield* valueOf(SinkMetrics.logSize), 240, "as the alert on it wants it")
+        assert.isAtLeast(yield* countOf(CheckpointMetrics.checkpointsFailed["back-pressured"]), 1)
+        assert.strictEqual(yield* countOf(CheckpointMetrics.checkpointsFailed.expired), 0)
+        assert.strictEqual(yield* valueOf(CheckpointMetrics.consecutiveFailures), 0)
+        const read = yield* countOf(JobMetrics.recordsRead)
+        yield* pass(10)
+        assert.strictEqual(yield* countOf(JobMetrics.recordsRead), read, "nothing is read meanwhile")
+
+        refuseRows(false)
+        yield* pass(10)
+        assert.deepStrictEqual([yield* waiting, yield* stateOf], [0, "running"])
+        yield* handle.stop
+        const fiber = yield* Effect.forkChild(handle.result)
+        yield* pass(10)
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual([yield* waiting, yield* underWay], [0, 0])
+      })).pipe(Effect.provide(process()))
+    })))
+
   it.effect("a process that was superseded counts it", () =>
     isolated(Effect.gen(function*() {
       const { process } = yield* world()

@@ -214,11 +214,85 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
       assert.deepStrictEqual(yield* table, [[0, 4], [1, 5], [2, 2], [3, 3]])
       const written = (yield* cluster.rows("sim.t")).map(({ writetimes }) => Number(writetimes.get("v")))
       assert.isAtLeast((yield* ledger("a")).get(-3)!, Math.max(...written))
-      // The other has come to its end, and disturbs nobody; with more to read, it would.
+      // The other says where it has gone on, whether it had come to its end or has more to read.
       const ended = yield* run("b", { fromSavepoint: savepoint }, other)
-      assert.isTrue(Exit.isSuccess(ended) && ended.value.outcome === "nothing-to-do")
+      assert.match(String(ended), /Job 'b' \(uid 'sink'\) was taken over by job 'a'/)
       const more = yield* run("b", { fromSavepoint: savepoint, source: seconds(8) }, other)
       assert.match(String(more), /Job 'b' \(uid 'sink'\) was taken over by job 'a'/)
+    }))
+
+  it.effect("one that is done says who has gone on from it, and can be taken back; then there is nothing to do", () =>
+    Effect.gen(function*() {
+      const { ledger, process } = yield* world
+      const own = MemoryStateBackend.makeStore()
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(4), checkpoint: hour, sink: { query } })
+        yield* end(yield* Effect.forkChild(handle.result))
+        return yield* handle.savepoint(Savepoint.writeTo("/savepoints"))
+      })).pipe(Effect.provide(process("a", own)))
+      const run = (jobId: string, options: object, of: MemoryStateBackend.MemoryStore) =>
+        Effect.flatMap(
+          Effect.forkChild(
+            Effect.exit(Job.run({ source: seconds(4), checkpoint: hour, sink: { query }, ...options }))
+              .pipe(Effect.provide(process(jobId, of)))
+          ),
+          end
+        )
+      const isDone = (exit: Effect.Success<ReturnType<typeof run>>) =>
+        Exit.isSuccess(exit) && exit.value.outcome === "nothing-to-do"
+      assert.isTrue(isDone(yield* run("a", {}, own)))
+      const other = MemoryStateBackend.makeStore()
+      assert.isTrue(isDone(yield* run("b", { fromSavepoint: savepoint }, other)))
+      const before = [yield* ledger("a"), yield* ledger("b")]
+      const taken = /Job 'a' \(uid 'sink'\) was taken over by job 'b'/
+      assert.match(String(yield* run("a", {}, own)), taken)
+      assert.match(String(yield* run("a", { takeOverFrom: "c" }, own)), taken)
+      const mistaken = { takeOverFrom: "b", sink: { query: "INSERT INTO sim.nowhere (id) VALUES (?)" } }
+      assert.isTrue(Exit.isFailure(yield* run("a", mistaken, own)))
+      assert.deepStrictEqual([yield* ledger("a"), yield* ledger("b")], before, "nothing is claimed by asking")
+      for (let time = 0; time < 2; time++) assert.isTrue(isDone(yield* run("a", { takeOverFrom: "b" }, own)))
+      assert.isTrue(isDone(yield* run("a", {}, own)))
+      assert.match(String(yield* run("b", {}, other)), /Job 'b' \(uid 'sink'\) was taken over by job 'a'/)
+      assert.strictEqual((yield* ledger("a")).get(-1), before[0]!.get(-1)! + 1, "claimed once")
+    }))
+
+  it.effect("one that was ahead of the savepoint is warned about when it is taken back; from the savepoint all is right", () =>
+    Effect.gen(function*() {
+      const { process, table } = yield* world
+      const own = MemoryStateBackend.makeStore()
+      const savepoint = yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start({ source: seconds(6), checkpoint: hour, sink: { query } })
+        yield* pass(1500)
+        const taken = yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
+        yield* end(yield* Effect.forkChild(handle.result))
+        return taken
+      })).pipe(Effect.provide(process("a", own)))
+      const said: Array<string> = []
+      const run = (jobId: string, options: object, of: MemoryStateBackend.MemoryStore) =>
+        Effect.flatMap(
+          Effect.forkChild(
+            Job.run({ source: seconds(6), checkpoint: hour, sink: { query }, ...options }).pipe(
+              Effect.provide(process(jobId, of)),
+              Effect.provide(Logger.layer([Logger.make(({ message }) => said.push(String(message)))]))
+            )
+          ),
+          end
+        )
+      const all: Array<readonly [number, number]> = [[0, 4], [1, 5], [2, 2], [3, 3]]
+      assert.deepStrictEqual(yield* table, all)
+      // It reads one record again, and is given up.
+      yield* run("b", { fromSavepoint: savepoint, source: seconds(2) }, MemoryStateBackend.makeStore())
+      assert.deepStrictEqual(yield* table, [[0, 4], [1, 1], [2, 2], [3, 3]])
+      yield* run("a", { takeOverFrom: "b" }, own)
+      assert.isTrue(
+        said.some((text) =>
+          /goes on from its own state, after 6 records.*job 'b' \(uid 'sink'\).*begin from that savepoint/.test(text)
+        )
+      )
+      said.length = 0
+      yield* run("a", { fromSavepoint: savepoint, takeOverFrom: "b" }, MemoryStateBackend.makeStore())
+      assert.deepStrictEqual(yield* table, all)
+      assert.isFalse(said.some((text) => text.includes("goes on from its own state")))
     }))
 
   it.effect("a ledger elsewhere is said not to be stopped", () =>

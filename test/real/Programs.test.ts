@@ -22,9 +22,7 @@ const wanted: Readonly<Record<string, (program: Program) => boolean>> = {
   "a kill": has("kill"),
   "a zombie": (program) => program.runs.slice(0, -1).some(({ end }) => end.kind === "freeze" && end.thawAfter !== null),
   "a stop": has("stop"),
-  // On one machine: a process that an outage has kept from its claim, and that is frozen then, is a start like any other when
-  // it thaws, and what lies on another machine is outdated by it.
-  "an outage": ({ cassandra, runs }) => cassandra.outages.length > 0 && runs.every(({ machine }) => machine === 0),
+  "an outage": ({ cassandra }) => cassandra.outages.length > 0,
   "lost state": ({ runs }) => runs.some(({ machine }) => machine > 0),
   "a full disk": ({ runs }) => runs.some(({ capacity }) => capacity !== null)
 }

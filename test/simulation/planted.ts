@@ -398,7 +398,11 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "outdated-state-is-done",
     "There is nothing to do for a state that has come to its end, though the job is on its way there again elsewhere.",
-    edit("job/Job.ts", "      yield* Recovery.mustBeCurrent\n      const letters", "      const letters")
+    edit(
+      recovery,
+      "  const { takenOverBy } = yield* mustBeCurrent\n  if (takenOverBy === undefined) return false\n",
+      "  const { takenOverBy } = yield* (yield* CheckpointCommitter).current\n  if (takenOverBy === undefined) return false\n"
+    )
   ),
 
   // --- dead letters

@@ -32,7 +32,13 @@ export const openSegment = Effect.fnUntraced(function*(
   fs: FileSystem.FileSystem,
   path: string,
   handle: SegmentHandle,
-  options: { readonly jobId: string; readonly uid: string; readonly buffers?: ReadBuffers | undefined }
+  options: {
+    readonly jobId: string
+    readonly uid: string
+    readonly buffers?: ReadBuffers | undefined
+    /** For people: a file that has lost its end is read up to there, and fails then. Default false: before anything is read. */
+    readonly isCutAllowed?: boolean | undefined
+  }
 ): Effect.fn.Return<OpenSegment, WalError, Scope.Scope> {
   const corrupt = (offset: number, detail: string) =>
     new StateCorrupt({ path, offset, checkpointId: handle.checkpointId, detail })
@@ -44,9 +50,9 @@ export const openSegment = Effect.fnUntraced(function*(
     )
   )
   const size = Number((yield* ioError("look at", path)(file.stat)).size)
-  if (size !== handle.bytes) {
-    return yield* corrupt(Math.min(size, handle.bytes), `it has ${size} bytes, but was sealed with ${handle.bytes}`)
-  }
+  const otherSize = `it has ${size} bytes, but was sealed with ${handle.bytes}`
+  const isCut = size < handle.bytes && options.isCutAllowed === true
+  if (size !== handle.bytes && !isCut) return yield* corrupt(Math.min(size, handle.bytes), otherSize)
 
   const buffers = options.buffers ?? new ReadBuffers(1024 * 1024)
   const { headroom, readBytes } = buffers
@@ -124,7 +130,11 @@ export const openSegment = Effect.fnUntraced(function*(
       : new StateUnusable({ path, reason: "other-version", detail: `${path} has ${detail}` })
   }
   const headerEnd = WalFormat.preambleBytes + headerLength.success
-  if (headerEnd > size) return yield* corrupt(12, `its header says it is ${headerLength.success} bytes long`)
+  if (headerEnd > size) {
+    return yield* isCut && headerEnd <= handle.bytes
+      ? corrupt(size, `${otherSize}: its header ends behind that`)
+      : corrupt(12, `its header says it is ${headerLength.success} bytes long`)
+  }
   if (current.bytes.length < headerEnd) current = yield* next(current, 0, headerEnd)
   const json = WalFormat.decodeJson("segment", current.bytes)
   if (Result.isFailure(json)) return yield* corrupt(json.failure.offset, json.failure.detail)
@@ -145,6 +155,8 @@ export const openSegment = Effect.fnUntraced(function*(
   let base = 0
   let crc = 0
   let rows = 0
+  const cut = () =>
+    corrupt(size, `${otherSize}: its end is missing, with ${handle.rows - rows} of its ${handle.rows} rows`)
   const pull = Effect.gen(
     function*(): Effect.fn.Return<readonly [SegmentBlock, ...Array<SegmentBlock>], WalError | Cause.Done> {
       while (true) {
@@ -171,6 +183,7 @@ export const openSegment = Effect.fnUntraced(function*(
         const left = bytes.length - at
         base += at
         if (base + left === size) {
+          if (isCut) return yield* cut()
           if (left > 0) return yield* corrupt(base, `it ends inside a block`)
           if (crc !== handle.crc || rows !== handle.rows) {
             return yield* corrupt(
@@ -183,7 +196,11 @@ export const openSegment = Effect.fnUntraced(function*(
         }
         const block = WalFormat.blockLengthAt(bytes, at) ?? 0
         // A length that points behind the end of the file is damage; it must not become an allocation.
-        if (block > size - base) return yield* corrupt(base, `a block says it is ${block} bytes long`)
+        if (block > size - base) {
+          return yield* isCut && block <= handle.bytes - base
+            ? cut()
+            : corrupt(base, `a block says it is ${block} bytes long`)
+        }
         current = yield* next(current, at, block)
         at = 0
         if (current.bytes.length === left) {
