@@ -25,7 +25,7 @@ export const update = `UPDATE ${table} SET rank = ?, seq = ? WHERE id = ?`
 export const ledgerTable = (jobId: string): string => `flink_auxiliary.checkpoints_${jobId}`
 export const directory = "/data/jobs/state"
 
-const epochRow = -1
+export const epochRow = -1
 const timestampRow = -3
 const ownerRow = -4
 const publishedEpochRow = -5
@@ -54,6 +54,8 @@ export interface Naming {
 export class Oracle {
   /** By job and row of its ledger. */
   private readonly ledgers = new Map<string, Map<number, bigint>>()
+  /** What ledgers that are lost have known of write timestamps. Processes of then may still send what was published there. */
+  private readonly lostTimestamps = new Map<string, bigint>()
   /** Where the records up to one come from, for what began with a savepoint. */
   private readonly parents = new Map<number, { readonly lineage: number; readonly upTo: number }>()
   private readonly lineages = new Map<number, Lineage>()
@@ -159,6 +161,19 @@ export class Oracle {
     return this.lineages.get(this.ownerOf(lineage, seq))?.timestamps.get(seq)
   }
 
+  /** Somebody has dropped it: whatever comes is another one. */
+  ledgerLost(jobId: string): void {
+    const ledger = this.ledgerOf(jobId)
+    const known = [this.lostTimestamps.get(jobId) ?? 0n, ledger.get(timestampRow) ?? 0n]
+    this.lostTimestamps.set(jobId, known[0]! > known[1]! ? known[0]! : known[1]!)
+    ledger.clear()
+  }
+
+  /** Whether somebody has claimed the job in its ledger as it is now. */
+  isLedgerClaimed(jobId: string): boolean {
+    return this.ledgerOf(jobId).has(epochRow)
+  }
+
   private ledgerOf(jobId: string): Map<number, bigint> {
     const known = this.ledgers.get(jobId)
     if (known !== undefined) return known
@@ -189,7 +204,8 @@ export class Oracle {
     else if (known !== timestamp) this.violate(`${name} was sent with timestamp ${known}, and with ${timestamp}`)
     if (timestamp < own.least) own.least = timestamp
     if (timestamp > own.greatest) own.greatest = timestamp
-    const published = this.ledgerOf(jobId).get(timestampRow) ?? 0n
+    const [now, lost] = [this.ledgerOf(jobId).get(timestampRow) ?? 0n, this.lostTimestamps.get(jobId) ?? 0n]
+    const published = now > lost ? now : lost
     if (timestamp > published) {
       this.violate(`${name} was sent with timestamp ${timestamp}, when the ledger knew none above ${published}`)
     }

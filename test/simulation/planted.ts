@@ -405,6 +405,24 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     )
   ),
 
+  // --- a ledger that is lost
+
+  bug(
+    "other-ledger-trusted",
+    "A state goes on with whatever ledger it finds: in another cluster, what was sent before is missing.",
+    edit(recovery, "  if (ledgerId === newest.ledgerId) return null\n", "  if (ledgerId !== undefined) return null\n")
+  ),
+  bug(
+    "new-ledger-below-the-state",
+    "A new ledger begins with an epoch that the state has had: what is written under it is not the newest.",
+    edit(recovery, "committer.claimEpoch(null, found.epoch)", "committer.claimEpoch(null)")
+  ),
+  bug(
+    "new-ledger-forgotten",
+    "That a new ledger was accepted is not kept with the state: it is refused again.",
+    edit(recovery, "{ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch }", "{ ...newest, epoch: claimed.epoch }")
+  ),
+
   // --- dead letters
 
   bug(

@@ -5,6 +5,7 @@ import type { RestartStrategyConfig } from "../../src/checkpoint/RestartStrategy
 import * as FaultProgram from "../../src/testing/FaultProgram.ts"
 import type { Dice } from "../../src/testing/internal/dice.ts"
 import { makeDice } from "../../src/testing/internal/dice.ts"
+import { withLostLedger } from "./ledgerPrograms.ts"
 import type { JobRun } from "./verbPrograms.ts"
 import { onWhatWasLeft, withVerbs } from "./verbPrograms.ts"
 
@@ -314,6 +315,10 @@ export const generate = (seed: number): Program => {
   }
   const verbBadDice = makeDice(seed + 0.4375 * 0x1_0000_0000)
   if (ownDice.chance(0.05)) return withBad(verbBadDice, comesBack(ownDice, program), 0.3)
+  const ledgerDice = makeDice(seed + 0.3125 * 0x1_0000_0000)
+  if (program.savepoints === null && !FaultProgram.hasSlowCleanUp(faults) && ledgerDice.chance(0.08)) {
+    return withLostLedger(ledgerDice, program)
+  }
   const verbDice = makeDice(seed + 0.9375 * 0x1_0000_0000)
   if (program.savepoints === null && !FaultProgram.hasSlowCleanUp(faults) && verbDice.chance(0.25)) {
     return withBad(verbBadDice, withVerbs(verbDice, program), 0.5)

@@ -26,6 +26,8 @@ export interface Verb {
 /** A process: of the job, or of a person who does something by hand. */
 export interface JobRun extends FaultProgram.Run {
   readonly verb?: Verb | undefined
+  /** The job's ledger is dropped before it starts; and whoever starts it knows of that, or is told. */
+  readonly ledgerDropped?: "known" | "unknown" | undefined
 }
 
 const damageOf = (dice: Dice): Damage => ({
@@ -158,8 +160,8 @@ const storyOf = (dice: Dice): ReadonlyArray<JobRun> => {
   return runs
 }
 
-/** The same records, cluster and disk, with other processes; and with checkpoints enough for something to be pending. */
-export const withVerbs = (dice: Dice, program: Program): Program => {
+/** The same records, cluster and disk, with these processes; and with checkpoints enough for something to be pending. */
+export const withProcesses = (dice: Dice, program: Program, runs: ReadonlyArray<JobRun>): Program => {
   const chunks = [...program.chunks, ...program.chunks].map(({ keys }) => ({
     keys: [...keys, dice.below(6)],
     failures: 0,
@@ -167,7 +169,7 @@ export const withVerbs = (dice: Dice, program: Program): Program => {
   }))
   return {
     ...program,
-    runs: dice.chance(0.2) ? heldUp(dice) : storyOf(dice),
+    runs,
     savepoints: null,
     chunks,
     checkpoint: {
@@ -186,4 +188,10 @@ export const withVerbs = (dice: Dice, program: Program): Program => {
     pendingBytesMax: 8_000_000,
     segmentBytesMax: dice.pick([100, 8_000_000, 8_000_000])
   }
+}
+
+/** What somebody does by hand, in the midst of a job. */
+export const withVerbs = (dice: Dice, program: Program): Program => {
+  const busy = withProcesses(dice, program, [])
+  return { ...busy, runs: dice.chance(0.2) ? heldUp(dice) : storyOf(dice) }
 }

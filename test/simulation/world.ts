@@ -27,6 +27,7 @@ import { directory, ledgerTable, Oracle, query, recordsRead, table, update } fro
 import type { Program } from "./program.ts"
 import type { Row } from "./source.ts"
 import { sourceOf } from "./source.ts"
+import type { JobRun } from "./verbPrograms.ts"
 import { verbOf, Verbs } from "./verbs.ts"
 
 export type { Outcome } from "../../src/testing/internal/crashModel.ts"
@@ -118,6 +119,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         source,
         fromSavepoint,
         takeOverFrom: operator.givenUp,
+        acceptNewLedger: newLedger.isAccepted,
         parallelism: process.run.parallelism,
         checkpoint: {
           interval: checkpoint.intervalMillis,
@@ -156,6 +158,9 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   const jobIds = new Set(["job", ...(program.savepoints?.machines ?? []).map(({ jobId }) => jobId)])
   const readLedger = () => {
     for (const jobId of jobIds) oracle.ledgerSeen(jobId, world.rows(ledgerTable(jobId)))
+    if (newLedger.isForbidden && oracle.isLedgerClaimed("job")) {
+      world.violate("a state went on with another ledger than its own, and nobody had said that it may")
+    }
   }
 
   /**
@@ -214,10 +219,26 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     mayFreeze: (process) => process.claim === "known",
     // Nobody gives a machine up before it is repaired.
     isDamageReport: (error, process) => isDamageReport(error) && !verbs.willRepair(process),
+    onStart: (run, { disk }) => {
+      const { ledgerDropped } = run as JobRun
+      if (ledgerDropped === undefined) return
+      world.administer([`DROP TABLE IF EXISTS ${ledgerTable("job")}`])
+      world.count(`ledger dropped, ${ledgerDropped}`)
+      oracle.ledgerLost("job")
+      newLedger.wasLost = true
+      newLedger.isAccepted ||= ledgerDropped === "known"
+      newLedger.isForbidden = !newLedger.isAccepted && recordsRead(disk) > 0
+    },
     // Whoever is told that his state is an old one runs on the other machine.
     placeOf: (machine) => leftBehind.has(machine) ? 1 - machine : machine,
     onExit: (process, exit) => {
-      if (!isOutdated(exit)) return judge(world, process, exit, verbs.hasDamaged(process.machine))
+      if (reasonOf(exit) === "other-ledger" && newLedger.wasLost && (newLedger.isForbidden || process.isSuperseded)) {
+        world.count("another ledger was refused")
+        newLedger.isForbidden = false
+        newLedger.isAccepted = true
+        return
+      }
+      if (reasonOf(exit) !== "outdated") return judge(world, process, exit, verbs.hasDamaged(process.machine))
       const { disk, number } = process.machine
       readLedger()
       if (!oracle.isLeftBehind(disk, operator.home(process.machine).jobId)) {
@@ -264,6 +285,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     }
   }
   const leftBehind = new Set<number>()
+  const newLedger = { wasLost: false, isAccepted: false, isForbidden: false }
   const world: World = new World(program, scenario, options.trace)
   const lineages: Lineages = new Lineages(oracle)
   const operator: Operator = new Operator(program, world, oracle, lineages)
@@ -272,10 +294,11 @@ export const run = (program: Program, options: Options = {}): Outcome => {
   return world.live()
 }
 
-const isOutdated = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  if (exit._tag === "Success") return false
+/** Why a state could not be used; null if that is not why it has ended. */
+const reasonOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
+  if (exit._tag === "Success") return null
   const error = Cause.squash(exit.cause) as { readonly _tag?: string; readonly reason?: unknown }
-  return error._tag === "StateUnusable" && error.reason === "outdated"
+  return error._tag === "StateUnusable" ? error.reason : null
 }
 
 const isDamageReport = (error: unknown): boolean => {

@@ -5,9 +5,10 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import type { CassandraSession } from "../../cassandra/CassandraSession.ts"
+import type { Run } from "../FaultProgram.ts"
 import type { WrittenRow } from "../SimulatedCassandra.ts"
 import type { DiskOperation, DiskStep } from "../SimulatedDisk.ts"
-import type { Process, Request } from "./crashProcess.ts"
+import type { Machine, Process, Request } from "./crashProcess.ts"
 import type { World } from "./crashWorld.ts"
 
 /** What the processes do, and who looks at it. Every hook is optional. */
@@ -33,6 +34,8 @@ export interface Scenario {
   readonly onStep?: (process: Process, step: DiskStep | null) => void
   /** Whether a process that is to freeze here may. */
   readonly mayFreeze?: (process: Process) => boolean
+  /** Called before a process is started: what somebody does between two of them. */
+  readonly onStart?: (run: Run, machine: Machine) => void
   /** Which machine a process is started on that is to run on this one. Default: this one. */
   readonly placeOf?: (machine: number) => number
   /** How a process ended by itself. */

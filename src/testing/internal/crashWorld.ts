@@ -179,6 +179,7 @@ export class World {
   private start(run: Run, number: number | null): Process {
     const place = run.machine + this.machinesLeft
     const machine = this.machineOf(this.scenario.placeOf?.(place) ?? place)
+    this.scenario.onStart?.(run, machine)
     if (run.flip !== null) this.flip(machine, run.flip)
     const disk = machine.disk.boot()
     const name = number === null ? "the last" : `${number}`
@@ -441,9 +442,14 @@ export class World {
   }
 
   private makeTables(): void {
+    this.administer(this.scenario.setup)
+  }
+
+  /** What an administrator has done in Cassandra before anything else goes on. */
+  administer(statements: ReadonlyArray<string>): void {
     const setup = this.cluster.session()
     this.bySession.push(null)
-    for (const cql of this.scenario.setup) {
+    for (const cql of statements) {
       const fiber = Effect.runForkWith(this.contextOf(null))(Effect.retry(setup.query(cql), Schedule.spaced(1000)))
       this.timeline.run(() => fiber.pollUnsafe() !== undefined, limitMillis)
     }

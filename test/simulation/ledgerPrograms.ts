@@ -1,0 +1,74 @@
+/**
+ * Programs in which the ledger of a job is dropped while rows are pending, and the job goes on with a new one.
+ */
+import * as FaultProgram from "../../src/testing/FaultProgram.ts"
+import type { Dice } from "../../src/testing/internal/dice.ts"
+import type { Program } from "./program.ts"
+import type { JobRun } from "./verbPrograms.ts"
+import { withProcesses } from "./verbPrograms.ts"
+
+/** Where whoever accepts a new ledger can die, or be frozen. */
+const places: ReadonlyArray<string> = [
+  "query",
+  "after query",
+  "lwt",
+  "after lwt",
+  "after lwt",
+  "readDirectory checkpoints",
+  "create *.manifest.tmp",
+  "rename *.manifest.tmp",
+  "after rename *.manifest.tmp",
+  "syncDirectory checkpoints",
+  "batch"
+]
+
+/** Records were read, and some of them are not sent yet. */
+const jobEnd = (dice: Dice): FaultProgram.End =>
+  dice.chance(0.3)
+    ? {
+      kind: "freeze",
+      at: dice.between(4, 16),
+      where: dice.pick(["batch", "lwt", "after rename *.manifest.tmp", "rename *.manifest.tmp", "sync *.wal"]),
+      thawAfter: dice.pick([0, dice.below(40), dice.between(20, 120), null]),
+      thawWhere: dice.pick(["", "after lwt", "after rename *.manifest.tmp"])
+    }
+    : {
+      kind: "crash",
+      mode: dice.pick(["kill", "kill", "lost", "scattered"]),
+      at: dice.between(3, 10),
+      where: dice.pick([
+        "after rename *.manifest.tmp",
+        "after rename *.manifest.tmp",
+        "before batch",
+        "after batch",
+        "lwt"
+      ])
+    }
+
+const endOfAcceptance = (dice: Dice): FaultProgram.End => {
+  if (dice.chance(0.3)) return { kind: "finish" }
+  const point = { at: dice.between(1, 4), where: dice.pick(places) }
+  return dice.chance(0.4)
+    ? {
+      kind: "freeze",
+      ...point,
+      thawAfter: dice.pick([0, dice.below(30), dice.between(20, 120), null]),
+      thawWhere: ""
+    }
+    : { kind: "crash", ...point, mode: dice.pick(["kill", "kill", "lost", "scattered", "mixed"]) }
+}
+
+/** The same records, cluster and disk, with other processes. */
+export const withLostLedger = (dice: Dice, program: Program): Program => {
+  const runs: Array<JobRun> = []
+  for (let round = dice.between(1, 2); round > 0; round--) {
+    runs.push({ ...FaultProgram.undisturbed(dice.between(1, 3), 0), end: jobEnd(dice) })
+    runs.push({
+      ...FaultProgram.undisturbed(dice.between(1, 3), 0),
+      ledgerDropped: dice.pick(["known", "known", "unknown"]),
+      end: endOfAcceptance(dice)
+    })
+    if (dice.chance(0.5)) runs.push({ ...FaultProgram.undisturbed(dice.between(1, 3), 0), end: endOfAcceptance(dice) })
+  }
+  return withProcesses(dice, program, runs)
+}
