@@ -4,11 +4,13 @@
  */
 import { Clock, Effect, Fiber } from "effect"
 import type { Cluster } from "./cluster.ts"
+import type { Counts } from "./counts.ts"
+import { noCounts } from "./counts.ts"
 import type { Tally } from "./oracle.ts"
 import type { Dice, End, Program, Run } from "./program.ts"
 import { generate, makeDice } from "./program.ts"
-import type { Counts, Outcome } from "./realWorld.ts"
-import { noCounts, run } from "./realWorld.ts"
+import type { Outcome } from "./realWorld.ts"
+import { run } from "./realWorld.ts"
 import type { WeatherCounts } from "./weather.ts"
 import { weather } from "./weather.ts"
 

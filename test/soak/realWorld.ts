@@ -15,45 +15,25 @@
  * a source that fails.
  */
 import { Clock, Deferred, Effect, Fiber, Schedule, Semaphore } from "effect"
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { Cluster } from "./cluster.ts"
-import { buckets, jobId } from "./cluster.ts"
-import type { Ended, Home, Loading } from "./command.ts"
+import { jobId } from "./cluster.ts"
+import type { Home } from "./command.ts"
 import { flagsOf, isAlive, start } from "./command.ts"
+import type { Counts } from "./counts.ts"
+import { noCounts } from "./counts.ts"
 import { ForeignWriter } from "./foreignWriter.ts"
 import type { Tally } from "./oracle.ts"
 import { Oracle } from "./oracle.ts"
+import type { Process } from "./processEnd.ts"
+import { judge, takenOverRow, why } from "./processEnd.ts"
 import type { Dice, Program, Run } from "./program.ts"
 import { makeDice, undisturbed } from "./program.ts"
 import { calm, programWeather } from "./programWeather.ts"
-import { race, takenOverBy } from "./rivals.ts"
+import { keysOf, writeFile } from "./records.ts"
+import { race } from "./rivals.ts"
 import type { StateDisk } from "./stateDisk.ts"
 import { makeStateDisk } from "./stateDisk.ts"
-
-export interface Counts {
-  processes: number
-  kills: number
-  zombies: number
-  stops: number
-  cuts: number
-  outages: number
-  diskFull: number
-  races: number
-  replayedCheckpoints: number
-}
-
-export const noCounts = (): Counts => ({
-  processes: 0,
-  kills: 0,
-  zombies: 0,
-  stops: 0,
-  cuts: 0,
-  outages: 0,
-  diskFull: 0,
-  races: 0,
-  replayedCheckpoints: 0
-})
 
 export interface Options {
   readonly cluster: Cluster
@@ -92,54 +72,8 @@ const supervisorMillis = 500
 const supervisedMax = 400
 /** How many programs end with a race of two restores. */
 const racesOf = 0.5
-/** Of the ledger: the length of the name of the job that has taken it over. */
-const takenOverRow = -6
-/** And the greatest timestamp that a row of the job may have. */
+/** Of the ledger: the greatest timestamp that a row of the job may have. */
 const publishedTimestampRow = -3
-
-/** Updates of one key come in turns with those of others of the same kind. */
-const keysOfKind = 50
-
-/** The keys of all records of the file in their order. */
-export const keysOf = (program: Program, records: number): { readonly scale: number; readonly keys: Array<number> } => {
-  const own = program.chunks.reduce((sum, { keys }) => sum + keys.length, 0)
-  const scale = own === 0 ? 1 : Math.max(1, Math.round(records / own))
-  const keys: Array<number> = []
-  for (const chunk of program.chunks) {
-    for (let i = 0; i < scale; i++) {
-      for (const key of chunk.keys) keys.push(key * 1000 + i % keysOfKind)
-    }
-  }
-  return { scale, keys }
-}
-
-/** The later of two rows with one timestamp would not win: its rank is less. */
-const writeFile = (path: string, number: number, keys: ReadonlyArray<number>) => {
-  const lines = keys.map((id, i) =>
-    `{"program":${number},"bucket":${id % buckets},"id":${id},"seq":${i + 1},"rank":${-i - 1}}\n`
-  )
-  Fs.writeFileSync(path, lines.join(""))
-}
-
-interface Process {
-  readonly name: string
-  readonly run: Run
-  readonly home: Home
-  readonly machine: number
-  readonly over: Deferred.Deferred<void>
-  /** Of the ledger, when it was started last. */
-  epochBefore: number
-  loading: Loading
-  ended: Ended | null
-  isFrozen: boolean
-  wasFrozen: boolean
-  isSuperseded: boolean
-  wasStopped: boolean
-  /** Nobody starts it again. */
-  isLast: boolean
-  /** What its program wants for it has happened. */
-  hasMetEnd: boolean
-}
 
 export const run = (program: Program, options: Options): Effect.Effect<Outcome> =>
   Effect.scoped(Effect.gen(function*() {
@@ -153,17 +87,17 @@ export const run = (program: Program, options: Options): Effect.Effect<Outcome> 
 class World {
   readonly oracle: Oracle
   readonly counts: Counts
-  private readonly program: Program
-  private readonly cluster: Cluster
+  readonly program: Program
+  readonly cluster: Cluster
   private readonly disk: StateDisk
   private readonly dice: Dice
-  private readonly uid: string
+  readonly uid: string
   private readonly file: string
   private readonly scale: number
-  private readonly say: (line: string) => void
+  readonly say: (line: string) => void
   private readonly stepMillis: number
   private readonly number: number
-  private readonly processes: Array<Process> = []
+  readonly processes: Array<Process> = []
   private readonly pids: Array<number> = []
   private readonly machines = new Set<number>()
   private readonly directory: string
@@ -352,7 +286,7 @@ class World {
       this.counts.replayedCheckpoints += ended.summary?.replayedCheckpoints ?? 0
       const mayStartAgain = ended.code === 3 && !process.wasFrozen && !process.isLast && !process.wasStopped
       if (!mayStartAgain || starts === supervisedMax) {
-        yield* this.judge(process, ended)
+        yield* judge(process, ended, this)
         process.ended = ended
         yield* Deferred.succeed(process.over, undefined)
         return
@@ -368,38 +302,6 @@ class World {
       process.epochBefore = (yield* this.cluster.ledger(this.uid, process.home.jobId)).get(-1) ?? 0
       process.loading = yield* this.spawn(process.run, process.home, takeOver)
     }
-  }).bind(this)
-
-  /** How a process may end by itself. */
-  private judge = Effect.fnUntraced(function*(this: World, process: Process, ended: Ended) {
-    const { code, signal, summary } = ended
-    // Killed, or it had failed by itself a moment before.
-    if (process.isLast && (signal === "SIGKILL" || code === 3)) return
-    this.say(`process ${process.name} ended: ${signal ?? `exit code ${code}`}${summary ? `, ${summary.outcome}` : ""}`)
-    const { restart } = this.program
-    const isGood = code === 0 || (code === 4 && process.wasStopped) || (code === 6 && process.wasFrozen) ||
-      (code === 3 && process.wasStopped) ||
-      // It was asked to end before it listened.
-      (signal === "SIGTERM" && process.wasStopped) ||
-      // A zombie whose restarts are used up has failed before it could find out.
-      (code === 3 && process.wasFrozen && restart.kind !== "exponential") ||
-      (code === 7 && process.wasFrozen && (yield* this.isLeftBehind(process, ended)))
-    if (!isGood) this.oracle.violate(`process ${process.name} ended with ${signal ?? `exit code ${code}`}${why(ended)}`)
-  }).bind(this)
-
-  /**
-   * Whether a process that was frozen before it had claimed the job found, when it woke up, that the job had gone on without
-   * it: with another state, since its own machine was given up, or under another name. That it says so is right if it is so.
-   */
-  private isLeftBehind = Effect.fnUntraced(function*(this: World, { home, machine, name }: Process, ended: Ended) {
-    const by = takenOverBy(ended)
-    const isSo = by === null
-      ? /is not the newest of job /.test(ended.stderr) &&
-        this.processes.some((other) => other.machine > machine) &&
-        this.oracle.isLeftBehind(home.state, yield* this.cluster.ledger(this.uid, home.jobId))
-      : (yield* this.cluster.ledger(this.uid, home.jobId)).get(takenOverRow) !== undefined
-    if (isSo) this.say(`process ${name} was frozen before its claim, and the job has gone on without it`)
-    return isSo
   }).bind(this)
 
   private endOf = Effect.fnUntraced(function*(this: World, process: Process) {
@@ -498,6 +400,3 @@ class World {
     this.say("the file system of the state has room again")
   }).bind(this)
 }
-
-const why = (ended: Ended | null): string =>
-  ended === null ? "" : `: ${ended.stderr.trimEnd().split("\n").slice(-6).join("\n    ")}`
