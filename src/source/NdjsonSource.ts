@@ -27,7 +27,7 @@ export interface JsonObject {
 }
 
 /**
- * `losslessNumbers` (default true): numbers written with sixteen or more digits arrive as strings of these digits, see
+ * `losslessNumbers` (default true): numbers written with sixteen or more digits, and those beyond a double, arrive as strings of these digits, see
  * `LosslessJson.parse`. With false they are doubles, rounded where they do not fit.
  *
  * @category models
