@@ -134,7 +134,10 @@ const shared =
 export const commit = Command.make(
   "commit",
   Options.commit,
-  (options) => withLogLevel(reportTo(options, "commit", untilSignal(commitIt(options))))
+  (options) =>
+    withLogLevel(
+      reportTo(options, "commit", untilSignal(commitIt(options)), options.to === undefined ? [] : [options.to])
+    )
 ).pipe(
   Command.withShortDescription("Record by hand that a checkpoint's rows are in the table"),
   Command.withDescription(

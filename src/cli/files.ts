@@ -10,7 +10,13 @@ import * as Path from "node:path"
 
 const usage = (message: string) => new CliError.ValidationError({ message })
 
-const isPattern = (text: string): boolean => /[*?[\]{}]/.test(text)
+/**
+ * Whether a text may name several files. One that names something that is there does not.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPattern = (text: string): boolean => /[*?[\]{}]/.test(text)
 
 const kindOf = (path: string): Effect.Effect<"file" | "directory" | "other" | null> =>
   Effect.promise(() =>

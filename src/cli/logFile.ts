@@ -22,6 +22,7 @@ import * as Path from "node:path"
 import Process from "node:process"
 import { CheckFailed } from "./CheckFailed.ts"
 import { exitCodes } from "./exitCode.ts"
+import { isPattern } from "./files.ts"
 import type { Exit as Ended } from "./report.ts"
 import { report } from "./report.ts"
 import type { Level, StatusLine as Line } from "./StatusLine.ts"
@@ -37,8 +38,12 @@ const reasons: { readonly [code: string]: string } = {
   EPERM: "this user may not write there: give the permission",
   EISDIR: "it is a directory: add the name of a file",
   EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full: make room"
+  ENOSPC: "the disk is full: make room",
+  ENXIO: "it is a pipe that nobody reads: begin to read it first"
 }
+
+/** One that is not there is made. A pipe without a reader is refused at once, and one that is full loses lines: nobody waits for it. */
+const appending = Fs.constants.O_WRONLY | Fs.constants.O_APPEND | Fs.constants.O_CREAT | Fs.constants.O_NONBLOCK
 
 const codeOf = (cause: unknown): string => (cause as NodeJS.ErrnoException).code ?? String(cause)
 
@@ -46,7 +51,7 @@ const codeOf = (cause: unknown): string => (cause as NodeJS.ErrnoException).code
 const open = Effect.fnUntraced(function*(path: string, line: Line) {
   const descriptor = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => Fs.openSync(path, "a"),
+      try: () => Fs.openSync(path, appending),
       catch: (cause) => {
         const code = codeOf(cause)
         const why = reasons[code]
@@ -70,15 +75,44 @@ const open = Effect.fnUntraced(function*(path: string, line: Line) {
   }
 })
 
-/** The file of a log is not also one that is read. */
-const notAmong = (path: string, read: ReadonlyArray<string>): Effect.Effect<void, CliError.CliError> => {
-  const same = read.find((file) => Path.resolve(file) === Path.resolve(path))
-  return same === undefined ? Effect.void : Effect.fail(
+/** Which file it is, under whatever name; null if there is none. */
+const identityOf = (path: string): string | null => {
+  try {
+    const stats = Fs.statSync(path)
+    return stats.isFile() ? `${stats.dev} ${stats.ino}` : null
+  } catch {
+    return null
+  }
+}
+
+/** Whether a file is one of a pattern, or would be if it were there. */
+const isOf = (path: string, pattern: string): boolean =>
+  Path.matchesGlob(
+    Path.isAbsolute(pattern) ? Path.resolve(path) : Path.relative("", path),
+    Path.normalize(pattern)
+  )
+
+/** The file of a log is not also one that is read, nor would it be one. */
+const notAmong = (path: string, read: ReadonlyArray<string>): Effect.Effect<void, CliError.CliError> =>
+  Effect.suspend(() => {
+    const identity = identityOf(path)
+    const names = identity === null ? [path] : [path, Fs.realpathSync(path)]
+    for (const file of read) {
+      if (Path.resolve(file) === Path.resolve(path)) return yours(path, "")
+      if (identity !== null && identityOf(file) === identity) return yours(path, ` (that is ${file})`)
+      // What names something that is there is no pattern.
+      const isOne = isPattern(file) && !Fs.existsSync(file) && names.some((name) => isOf(name, file))
+      if (isOne) return yours(path, ` (that is one of ${file})`)
+    }
+    return Effect.void
+  })
+
+const yours = (path: string, which: string) =>
+  Effect.fail(
     new CliError.ValidationError({
-      message: `The log can't be written to ${same}, which is used: give another --log-file`
+      message: `The log can't be written to ${path}${which}, which is used: give another --log-file`
     })
   )
-}
 
 const logging = Effect.fnUntraced(function*<R>(
   verb: string,

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import * as DeadLetterFile from "../sink/DeadLetterFile.ts"
@@ -35,6 +36,13 @@ interface Trouble {
   readonly what: string
 }
 
+interface Letters {
+  readonly path: string
+  /** Null where they can't be read. */
+  readonly count: number | null
+  readonly problem: string | null
+}
+
 interface Status {
   readonly at: number
   readonly found: Found
@@ -42,7 +50,7 @@ interface Status {
   readonly pending: ReadonlyArray<Segment>
   readonly failures: ReadonlyArray<KeptFailure>
   /** Null where there is no such file. */
-  readonly deadLetters: { readonly path: string; readonly count: number } | null
+  readonly deadLetters: Letters | null
   readonly troubles: ReadonlyArray<Trouble>
 }
 
@@ -61,7 +69,7 @@ const ageOf = ({ state }: Found, now: number): number =>
   now - Math.max(StateDirectory.newest(state)?.completedAt ?? 0, state.owner?.since ?? 0)
 
 const troublesOf = (
-  { failures, found, standing }: Pick<Status, "failures" | "found" | "standing">,
+  { deadLetters, failures, found, standing }: Pick<Status, "deadLetters" | "failures" | "found" | "standing">,
   outdated: string | null,
   { checkpointAgeMax }: StatusOptions,
   now: number
@@ -85,6 +93,9 @@ const troublesOf = (
   if (outdated !== null) add(exitCodes.state, `left behind: ${outdated}`)
   if (ledgerError !== null) {
     add(verdict(ledgerError).code, `the ledger could not be read: ${ledgerError.message}`)
+  }
+  if (deadLetters !== null && deadLetters.problem !== null) {
+    look(`the records that were set aside could not be counted: ${deadLetters.problem}`)
   }
   const last = failures[0]
   // Where another one has the job, the same load is refused.
@@ -120,11 +131,13 @@ const troublesOf = (
   return troubles
 }
 
-/** Of the file that there is, all letters of the job. */
+/** Of the file that there is, all letters of the job. One that can't be read does not hide the rest. */
 const countLetters = Effect.fnUntraced(function*(path: string, { jobId, uid }: StateDirectory.StateDirectory) {
   const letters = yield* DeadLetterFile.make({ path })
-  const { size } = yield* letters.known(jobId, uid)
-  return size === 0 ? null : { path, count: size }
+  const known = yield* Effect.result(letters.known(jobId, uid))
+  if (Result.isFailure(known)) return { path, count: null, problem: known.failure.detail } satisfies Letters
+  const { size } = known.success
+  return size === 0 ? null : { path, count: size, problem: null } satisfies Letters
 })
 
 /** One look. `session` is asked for only where the ledger is to be read, and kept for the next look. */
@@ -146,7 +159,7 @@ const lookAt = Effect.fnUntraced(
     // A savepoint may be as old as it likes.
     const outdated = state.savepoint === null ? found.outdated : null
     const at = yield* Clock.currentTimeMillis
-    const troubles = troublesOf({ failures, found, standing }, outdated, options, at)
+    const troubles = troublesOf({ deadLetters, failures, found, standing }, outdated, options, at)
     return { at, found, standing, pending, failures, deadLetters, troubles } satisfies Status
   }
 )
@@ -169,6 +182,13 @@ const describePending = (pending: ReadonlyArray<Segment>, isKnown: boolean, now:
     : `${counted(checkpointsOf(pending), "checkpoint")}, ${counted(sum(pending, "rows"), "row")}, ` +
       `${formatBytes(sum(pending, "bytes"))}, the oldest logged ${ago(oldestOf(pending)!, now)}` +
       (isKnown ? "" : ", unless the ledger has them")
+
+const describeLetters = (letters: Letters | null): string =>
+  letters === null
+    ? "nothing"
+    : letters.count === null
+    ? `not known, in ${letters.path}`
+    : `${counted(letters.count, "record")}, in ${letters.path}`
 
 const toText = ({ deadLetters, failures, found, pending, standing, troubles }: Status, now: number): string => {
   const { ledger, state } = found
@@ -193,7 +213,7 @@ const toText = ({ deadLetters, failures, found, pending, standing, troubles }: S
     ["position", short(newest?.position == null ? "the beginning" : JSON.stringify(newest.position), 300)],
     ["epoch", newest === null ? "none yet" : String(newest.epoch)],
     ["ledger", describeLedger(found)],
-    ["set aside", deadLetters === null ? "nothing" : `${counted(deadLetters.count, "record")}, in ${deadLetters.path}`],
+    ["set aside", describeLetters(deadLetters)],
     ...troubles.map(({ what }) => ["ATTENTION", short(what.replaceAll("\n", " "), 600)] as const)
   ]
   const sections = [lines.map(([name, value]) => `${name.padEnd(11)} ${printable(value)}`).join("\n")]
@@ -241,7 +261,7 @@ const toJson = ({ at, deadLetters, failures, found, pending, standing, troubles 
     pendingBytes: sum(pending, "bytes"),
     oldestPendingAt: oldestOf(pending),
     ledger: ledger === null ? null : { ...ledger, committed: Object.fromEntries(ledger.committed) },
-    deadLetters,
+    deadLetters: deadLetters === null ? null : { path: deadLetters.path, count: deadLetters.count },
     failures,
     damage
   })

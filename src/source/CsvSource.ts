@@ -100,6 +100,9 @@ const endOfLine = (window: FileFormat.Window, index: number): number => {
   return end > index && window.buffer[end - 1] === carriageReturn ? end - 1 : end
 }
 
+/** Records that are looked at behind one that is no text: where there are many, not all of a block is scanned for each. */
+const reachMin = 16
+
 const format =
   (path: string, dialect: Dialect) => (settings: FileFormat.FileSettings): FileFormat.Format<CsvRecord> => {
     const tooLongHint = "Check that no quote is left open"
@@ -112,6 +115,8 @@ const format =
     }
     let columns = dialect.columns
     let recordRules = rules
+    /** Doubled by each look that finds nothing of the kind. */
+    let reach = Number.POSITIVE_INFINITY
 
     const failure = (window: FileFormat.Window, index: number, line: number, problem: string): SourceError =>
       problem === "long"
@@ -185,7 +190,9 @@ const format =
       return { records: [], end: scanned.end, lines: scanned.line - line }
     }
 
-    const split: FileFormat.Split<CsvRecord> = (window, maxRecords) => {
+    const split: FileFormat.Split<CsvRecord> = (window, recordsMax) => {
+      const maxRecords = Math.min(recordsMax, reach)
+      reach *= 2
       // Not known before the first record behind those that are skipped, which may have any number of fields.
       const names = columns ?? []
       if (recordRules.fields !== names.length || recordRules.maxRecords !== maxRecords) {
@@ -204,6 +211,7 @@ const format =
       let taken = scanned.end
       let lineAfter = scanned.line
       if (!isUtf8(buffer.subarray(start, taken))) {
+        reach = reachMin
         count = 0
         while (isUtf8(buffer.subarray(starts[count]!, starts[count + 1] ?? taken))) count++
         taken = starts[count]!

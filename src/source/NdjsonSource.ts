@@ -27,7 +27,7 @@ export interface JsonObject {
 }
 
 /**
- * `losslessNumbers` (default true): numbers written with sixteen or more digits arrive as strings of these digits, see
+ * `losslessNumbers` (default true): numbers written with sixteen or more digits, and those beyond a double, arrive as strings of these digits, see
  * `LosslessJson.parse`. With false they are doubles, rounded where they do not fit.
  *
  * @category models
@@ -84,16 +84,31 @@ const complaint = (line: string, parse: (text: string) => unknown): string | nul
   }
 }
 
+/** Bytes that are looked at behind a bad line: where there are many, not all of a block is made a string for each. */
+const reachMin = 4096
+
 const format =
   (path: string, lossless: boolean) => (settings: FileFormat.FileSettings): FileFormat.Format<JsonObject> => {
     const tooLongHint = "Check that the lines end with line feeds"
     const { maxRecordBytes, placeOffset } = settings
+    /** Doubled by each look that finds nothing bad. */
+    let reach = Number.POSITIVE_INFINITY
+    const endWithin = ({ buffer, end, final, start }: FileFormat.Window): number => {
+      if (start + reach < end) {
+        const near = buffer.lastIndexOf(lineFeed, start + reach - 1) + 1
+        const behind = near > start ? near : buffer.indexOf(lineFeed, start + reach) + 1
+        if (behind > start && behind <= end) return behind
+      }
+      return final ? end : buffer.lastIndexOf(lineFeed, end - 1) + 1
+    }
     const split: FileFormat.Split<JsonObject> = (window, maxRecords) => {
       const { buffer, start } = window
-      let end = window.final ? window.end : buffer.lastIndexOf(lineFeed, window.end - 1) + 1
+      let end = endWithin(window)
       if (end <= start) return null
+      reach *= 2
       if (!isUtf8(buffer.subarray(start, end))) {
         end = firstInvalidLine(buffer, start, end)
+        reach = reachMin
         if (end === start) {
           return malformed(
             path,
@@ -137,6 +152,7 @@ const format =
       } catch {
         bad = true
       }
+      if (bad) reach = reachMin
       if (bad && from === 0) {
         const to = endOfLine(buffer, start, end)
         if (to - start > maxRecordBytes) {

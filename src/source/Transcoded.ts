@@ -25,11 +25,34 @@ export const asUtf8 = (encoding: TextEncoding, window: Window, end: number): Win
   return { buffer, start: 0, end: buffer.length, byte, line, final }
 }
 
-const splitIn = <A>(encoding: TextEncoding, split: Split<A>): Split<A> => (window, maxRecords) => {
-  const { buffer, end, final, start } = window
-  const to = final ? end : lastLineEnd(encoding, buffer, start, end)
+/** Bytes that are looked at behind a bad record: where there are many, not all of a block is made UTF-8 for each. */
+const reachMin = 4096
+
+const splitIn = <A>(encoding: TextEncoding, split: Split<A>): Split<A> => {
+  /** Doubled by each look that finds nothing bad. */
+  let reach = Number.POSITIVE_INFINITY
+  return (window, maxRecords) => {
+    const { end, start } = window
+    const near = start + reach < end ? splitUpTo(encoding, split, window, start + reach, maxRecords) : null
+    const taken = near ?? splitUpTo(encoding, split, window, end, maxRecords)
+    reach = taken instanceof Malformed ? reachMin : 2 * reach
+    return taken
+  }
+}
+
+/** As if the window ended at `limit`. */
+const splitUpTo = <A>(
+  encoding: TextEncoding,
+  split: Split<A>,
+  window: Window,
+  limit: number,
+  maxRecords: number
+): ReturnType<Split<A>> => {
+  const { buffer, start } = window
+  const final = window.final && limit === window.end
+  const to = final ? limit : lastLineEnd(encoding, buffer, start, limit)
   if (to === start) return null
-  const read = asUtf8(encoding, window, to)
+  const read = { ...asUtf8(encoding, window, to), final }
   const taken = split(read, maxRecords)
   if (taken === null || taken instanceof SourceError) return taken
   let behind = taken.end === read.end ? to : start

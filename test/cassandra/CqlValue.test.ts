@@ -143,6 +143,7 @@ describe("refusals", () => {
     [of(dataTypes.float), 1e39, /beyond what a float holds/],
     [of(dataTypes.float), 1e-50, /would hold 0/],
     [list(dataTypes.double), "[1e400]", /^at \[0\]: expected double, got "1e400": it is beyond/],
+    [list(dataTypes.double), "[1e-400]", /^at \[0\]: expected double, got "1e-400": it is so small/],
     [of(dataTypes.boolean), "maybe", /yes\/no/],
     [of(dataTypes.boolean), 1, /give true or false/],
     [of(dataTypes.boolean), "constructor", /give true or false/],

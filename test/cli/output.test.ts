@@ -2,6 +2,7 @@
  * What the command says of itself: for a script, and into a file.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import type { Fixture } from "./commandFixture.ts"
 import { many, openFixture, run, start, startAndHold, until } from "./commandFixture.ts"
@@ -159,6 +160,50 @@ describe.concurrent("--log-file", () => {
     }
     assert.isFalse(Fs.existsSync(fixture.path("state-refused")), "something was started")
     assert.strictEqual(Fs.readFileSync(file, "utf8"), `${fixture.lines("refused", 3).join("\n")}\n`)
+  })
+
+  it("a file that is read is none, under another name or as one of a pattern", async () => {
+    const text = `${fixture.lines("own", 3).join("\n")}\n`
+    const file = fixture.write("own-1.ndjson", fixture.lines("own", 3))
+    const [link, second, pattern] = [
+      fixture.path("own.log"),
+      fixture.path("own-2.ndjson"),
+      fixture.path("own-?.ndjson")
+    ]
+    Fs.symlinkSync(file, link)
+    for (
+      const [input, path, which] of [
+        [file, link, `(that is ${file})`],
+        [pattern, second, `(that is one of ${pattern})`],
+        [pattern, link, `(that is one of ${pattern})`]
+      ] as const
+    ) {
+      const used = await run(load("own", input, "none", `--log-file=${path}`))
+      assert.strictEqual(used.code, 64, used.stderr)
+      assert.include(used.stderr, `error: The log can't be written to ${path} ${which}, which is used: give another`)
+    }
+    assert.strictEqual(Fs.readFileSync(file, "utf8"), text)
+    assert.isFalse(Fs.existsSync(second))
+  })
+
+  it("a pipe is written to while somebody reads it, and nobody waits for a reader", async () => {
+    const pipe = fixture.path("pipe.log")
+    execFileSync("mkfifo", [pipe])
+    const args = load("piped", fixture.write("piped.ndjson", fixture.lines("piped", 30)), "none", `--log-file=${pipe}`)
+    const alone = await run(args)
+    assert.strictEqual(alone.code, 3, alone.stderr)
+    assert.match(alone.stderr, /can't be written \(ENXIO\), it is a pipe that nobody reads: begin to read it first, or/)
+    const reader = spawn("cat", [pipe])
+    let read = ""
+    reader.stdout.on("data", (chunk) => read += chunk)
+    const closed = new Promise((resolve) => reader.on("close", resolve))
+    // So that there is a reader when the command begins.
+    const opened = await Fs.promises.open(pipe, "w")
+    const ended = await run(args)
+    await opened.close()
+    await closed
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    assert.match(read, /message="load ended with exit code 0"/)
   })
 
   it("a disk that is full is said once, and the load goes on", async () => {

@@ -112,7 +112,17 @@ describe("effect-cassandra status", () => {
     assert.strictEqual((await child.ended).code, 4)
     const stopped = jsonOf(await run(status(state, "--json")), 1)
     assert.strictEqual(stopped.standing, "stopped")
-    assert.deepStrictEqual(stopped.deadLetters, { path: `${state}.dead-letters.ndjson`, count: 1 })
+    const letters = `${state}.dead-letters.ndjson`
+    assert.deepStrictEqual(stopped.deadLetters, { path: letters, count: 1 })
+    // What can't be counted is told, and hides nothing else.
+    Fs.renameSync(letters, `${letters}.away`)
+    Fs.mkdirSync(letters)
+    const uncounted = jsonOf(await run(status(state, "--json")), 1)
+    assert.deepStrictEqual(uncounted.deadLetters, { path: letters, count: null })
+    assert.include(uncounted.troubles[0], `could not be counted: ${letters}: cannot be read: it is a Directory`)
+    assert.strictEqual(uncounted.standing, stopped.standing)
+    Fs.rmdirSync(letters)
+    Fs.renameSync(`${letters}.away`, letters)
     const text = await run(status(state, `--dead-letters=${state}.dead-letters.ndjson`))
     assert.match(text.stdout, /^set aside +1 record, in \S+state-stopped\.dead-letters\.ndjson$/m)
     assert.match(text.stdout, /^ATTENTION +stopped before it was done\. The same load goes on$/m)

@@ -42,6 +42,22 @@ describe("LosslessJson", () => {
     )
   })
 
+  it("keeps a number that is too large or too small for a double, so that nobody takes it for an infinity or for nothing", () => {
+    const beyond = ["1e400", "-1E+400", "17e308", "1e-400", "-2.5e-0400", "4e-320", "123456789012345e300"]
+    for (const text of beyond) {
+      for (const around of [text, ` ${text}`, `[1,${text}]`, `{"a":${text}}`, `{"a": [${text} ,2]}`]) {
+        assert.deepStrictEqual(LosslessJson.parse(around), JSON.parse(around.replace(text, `"${text}"`)), around)
+      }
+    }
+    for (const text of ["1e100", "1.5e-300", "0e-400", "-0.0e999", "1e0020"]) {
+      assert.strictEqual(LosslessJson.parse(text), Number(text), text)
+    }
+    const inside = `{"a":"x,1e400","b":"4e-400","550e8400":"-1e400,"}`
+    assert.deepStrictEqual(LosslessJson.parse(inside), JSON.parse(inside))
+    assert.isFalse(LosslessJson.mayLoseDigits(`{"uuid":"550e8400-1e12-4e400-a716-446655440000"}`))
+    assert.throws(() => LosslessJson.parse(`{"a":01e400}`), SyntaxError)
+  })
+
   it("leaves what is not a number to JSON.parse to refuse", () => {
     for (
       const text of [

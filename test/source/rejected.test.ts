@@ -69,4 +69,39 @@ layer(NodeServices.layer)("rejected records", (it) => {
         `12 {"a":"1","b":"1"}`
       ]
     ))
+
+  const filler = "-".repeat(80)
+  const many = Array.from({ length: 6000 }, (_, i) => i)
+  const ndjson = Buffer.from(many.map((i) => i % 3 === 0 ? `{"a":${i}}\n` : `{"a":${i},"${filler}\n`).join(""))
+  const csv = Buffer.concat([
+    Buffer.from("a,b\n"),
+    ...many.map((i) => Buffer.from(i % 3 === 0 ? `${i},\n` : `${i},\xff${filler}\n`, "latin1"))
+  ])
+
+  for (
+    const [what, make, content] of [
+      ["NDJSON", NdjsonSource.make, ndjson],
+      ["NDJSON in latin1", (path, options) => NdjsonSource.make(path, { ...options, encoding: "latin1" }), ndjson],
+      ["CSV that is no text", CsvSource.make, csv]
+    ] satisfies ReadonlyArray<readonly [string, MakeSource, Buffer]>
+  ) {
+    it.effect(`many of ${what} cost no more in a large block than in small ones`, () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const path = `${yield* fs.makeTempDirectoryScoped()}/input`
+        yield* fs.writeFile(path, content)
+        const read = Effect.fnUntraced(function*(blockBytes: number) {
+          const source = yield* make(path, { blockBytes, malformed: "reject" })
+          const start = performance.now()
+          const chunks: ReadonlyArray<SourceChunk<unknown>> = yield* Stream.runCollect(source.read(null))
+          return { all: allOf(chunks), millis: performance.now() - start }
+        })
+        yield* read(4096)
+        const small = yield* read(4096)
+        const large = yield* read(1024 ** 2)
+        assert.strictEqual(small.all.length, many.length)
+        assert.deepStrictEqual(large.all, small.all)
+        assert.isBelow(large.millis, 3 * small.millis + 200)
+      }))
+  }
 })
