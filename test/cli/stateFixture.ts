@@ -24,6 +24,12 @@ export interface PendingOptions {
   /** Default 1. */
   readonly retained?: number
   readonly query?: string
+  /** Default "cli". */
+  readonly job?: string
+  /** Default `state-` and the uid, in the directory of the fixture. */
+  readonly directory?: string
+  /** Default that of the uid, in the same place. */
+  readonly fileName?: string
   /** Lines of the file; those behind the last checkpoint are not read yet. */
   readonly lines?: ReadonlyArray<string>
 }
@@ -38,8 +44,12 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
   Effect.gen(function*() {
     const { blocks = 4, checkpoints = 3, parallelism = 1, query = fixture.insert, retained } = options
     const perCheckpoint = blocks * perBlock * parallelism
-    const file = fixture.write(`${uid}.ndjson`, options.lines ?? fixture.lines(uid, perCheckpoint * checkpoints + 50))
-    const directory = fixture.path(`state-${uid}`)
+    const jobId = options.job ?? "cli"
+    const file = fixture.write(
+      options.fileName ?? `${uid}.ndjson`,
+      options.lines ?? fixture.lines(uid, perCheckpoint * checkpoints + 50)
+    )
+    const directory = options.directory ?? fixture.path(`state-${uid}`)
     const [host, port] = server.contactPoints.split(",")[0]!.split(":")
     const session = yield* CassandraSession.make({
       contactPoints: [`${host}:${port ?? 9042}`],
@@ -54,8 +64,8 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
     const encode = RowEncoder.make<object>(params, { missing: "unset" })
     const locate = (place: number) => ({ input: file, place })
     const setAside = SetAside.make(yield* Effect.provide(DeadLetters, layerMemory()), [statement], locate)
-    const committer = yield* CassandraCommitter.make(session, { jobId: "cli", uid, keyspace: fixture.keyspace })
-    const backend = yield* FileStateBackend.make({ directory, jobId: "cli", uid, retainedCheckpoints: retained })
+    const committer = yield* CassandraCommitter.make(session, { jobId, uid, keyspace: fixture.keyspace })
+    const backend = yield* FileStateBackend.make({ directory, jobId, uid, retainedCheckpoints: retained })
     const { epoch } = yield* committer.claimEpoch(null)
     const source = yield* NdjsonSource.make(file, { maxRecords: perCheckpoint })
     const chunks = yield* Stream.runCollect(Stream.take(source.read(null), checkpoints))
@@ -64,7 +74,7 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
     let records = 0
     for (const [i, { position, records: found }] of chunks.entries()) {
       for (let subtask = 0; subtask < parallelism; subtask++) {
-        const header = { jobId: "cli", uid, epoch, attempt: 0, subtask, number: i, statements: [logged] }
+        const header = { jobId, uid, epoch, attempt: 0, subtask, number: i, statements: [logged] }
         const segment = yield* backend.createSegment(header)
         const mine = found.filter((_, n) => n % parallelism === subtask)
         for (let at = 0; at < mine.length; at += perBlock) {
@@ -86,7 +96,7 @@ export const pendingState = (fixture: Fixture, uid: string, options: PendingOpti
       }
       records += found.length
       yield* backend.completeCheckpoint({
-        jobId: "cli",
+        jobId,
         uid,
         epoch,
         checkpointId: i + 1,

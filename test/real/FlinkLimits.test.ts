@@ -9,6 +9,7 @@ import * as Metrics from "../../src/checkpoint/CheckpointMetrics.ts"
 import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
+import * as DeadLetters from "../../src/sink/DeadLetters.ts"
 import { partitionHash } from "../../src/sink/RowEncoder.ts"
 import type { WriteAheadSinkOptions } from "../../src/sink/WriteAheadSink.ts"
 import * as IterableSource from "../../src/source/IterableSource.ts"
@@ -338,6 +339,42 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
         const session = yield* CassandraSession
         const written = yield* session.query(`SELECT id FROM ${table}`)
         assert.strictEqual(written.length, 30)
+      })))
+  })
+
+  describe("L8: with dead letters", () => {
+    it.effect("a row that is refused and one that does not fit are set aside, with their errors; all others are committed", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const table = yield* makeTable("id text PRIMARY KEY, v int")
+        const directory = yield* tempDirectory
+        const poison = "x".repeat(70_000)
+        const rows = (from: number) => Array.from({ length: 10 }, (_, i) => ({ id: `k${from + i}` as any, v: 1 }))
+        const source = chunked([
+          rows(0),
+          [...rows(10), { id: poison as any, v: 1 }],
+          [...rows(20), { id: "late" as any, v: "no number" }],
+          rows(30)
+        ])
+        const letters = new Map<string, DeadLetters.DeadLetter>()
+        const { committed, deadLetters, outcome, restarts } = yield* Job.run({
+          source,
+          checkpoint: often,
+          restart: RestartStrategy.none,
+          sink: { query: insert(table) }
+        }).pipe(
+          Effect.provide(services({ directory, jobId: fresh("j") })),
+          Effect.provide(DeadLetters.layerMemory({ letters }))
+        )
+        assert.deepStrictEqual({ committed, deadLetters, outcome, restarts }, {
+          committed: 40,
+          deadLetters: 2,
+          outcome: "finished",
+          restarts: 0
+        })
+        const told = [...letters.values()].map(({ error, position, stage }) => [position.place, stage, error.tag])
+        assert.sameDeepMembers(told, [[21, "write", "InvalidQuery"], [32, "encode", "RecordRefused"]])
+        const session = yield* CassandraSession
+        assert.lengthOf(yield* session.query(`SELECT id FROM ${table}`), 40)
       })))
   })
 
