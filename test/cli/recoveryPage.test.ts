@@ -302,6 +302,22 @@ const procedures: ReadonlyArray<{
       await next("effect-cassandra load")
       await verified()
     }
+  },
+  {
+    name: "another_ledger",
+    headings: ["Another ledger"],
+    run: async ({ client, keyspace, load, next, verified, write }) => {
+      write("flights.ndjson", lines(120))
+      await load()
+      await client.execute(`DROP TABLE ${keyspace}.checkpoints_flights`)
+      assert.match((await load(7)).stderr, /made with another ledger than .* is now.* after 120 records/)
+      write("flights.ndjson", lines(total))
+      const { stderr } = await next("effect-cassandra load")
+      assert.match(stderr, /is a new one.*goes on in it from checkpoint \d+, after 120 records/)
+      assert.match(stderr, /^finished: 50 rows read, 50 committed/m)
+      await verified()
+      assert.match((await load()).stderr, /^nothing to do/m)
+    }
   }
 ]
 
