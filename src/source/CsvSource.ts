@@ -218,13 +218,9 @@ const format =
         lineAfter = lines[count]!
         if (taken === start) {
           const error = malformed(path, window, start, line, `the record is not valid ${settings.encoding.name}`)
-          const hasNext = starts.length > 1
-          return malformedAt(
-            window,
-            error,
-            hasNext ? starts[1]! : scanned.end,
-            (hasNext ? lines[1]! : scanned.line) - line
-          )
+          // Without the blank lines behind it.
+          const own = CsvScan.scan(buffer, start, end, line, final, { ...recordRules, maxRecords: 1 })
+          return malformedAt(window, error, own.end, own.line - line)
         }
       }
       const rows = count === 0 ? [] : fieldsOf(window, start, taken)

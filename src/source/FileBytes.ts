@@ -153,6 +153,17 @@ export const unpacked = Effect.fnUntraced(function*(
       reason: new InputDamaged({ input: path, packing, packedByte: unpacker.behind, byte: at, problem: error.message })
     })
 
+  /** Zeros up to the end, which fill the last block of a tape or an image: `gzip -d` passes over them too. */
+  const isPadding = Effect.fnUntraced(function*(from: number) {
+    const block = Buffer.allocUnsafe(blockBytes)
+    for (let at = from;;) {
+      const length = yield* read(file, path, block, at)
+      if (length === 0) return true
+      for (let i = 0; i < length; i++) if (block[i] !== 0) return false
+      at += length
+    }
+  })
+
   /** The next bytes; null at the end. */
   const next = Effect.fnUntraced(function*() {
     while (true) {
@@ -163,7 +174,9 @@ export const unpacked = Effect.fnUntraced(function*(
       if (unpacker.hasEnded) {
         // The unpacker for zstd ends with a frame, and an archive may have several.
         if (unpacker.isFileAtEnd && unpacker.behind >= unpacker.fed) return null
-        if ((yield* read(file, path, Buffer.allocUnsafe(1), unpacker.behind)) === 0) return null
+        const first = Buffer.allocUnsafe(1)
+        if ((yield* read(file, path, first, unpacker.behind)) === 0) return null
+        if (packing === "gzip" && first[0] === 0 && (yield* isPadding(unpacker.behind))) return null
         begin(unpacker.behind)
       } else if (unpacker.isWriting || unpacker.isFileAtEnd) {
         yield* unpacker.change(events)

@@ -135,7 +135,7 @@ export class RecordTooLong extends Schema.TaggedError<RecordTooLong>("effect-cas
 ) {
   override get message(): string {
     return `${this.input}, line ${this.line} (byte ${this.byte}): the record is longer than ${this.maxBytes} bytes. ` +
-      `It begins: ${this.excerpt} -- ${this.hint}, or raise maxRecordBytes.`
+      `It begins: ${this.excerpt} -- ${this.hint}, or raise maxRecordBytes (of a source; the command has no flag for it).`
   }
   get isRetryable(): boolean {
     return false

@@ -52,6 +52,27 @@ describe("archives", () => {
     { arbitrary: { runs: 60 } }
   )
 
+  it.live("gzip: zeros behind the last member are padding, and what is not all zero is damage", () =>
+    Effect.gen(function*() {
+      // Without compression, so that a member ends where a block of the reader does, or next to it.
+      const member = (bytes: number) => {
+        const text = (length: number) => `{"text":"${"x".repeat(length)}"}\n`
+        const over = Zlib.gzipSync(text(bytes), { level: 0 }).length - bytes
+        return Zlib.gzipSync(text(bytes - over), { level: 0 })
+      }
+      for (const bytes of [1000, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1]) {
+        for (const zeros of [1, 511, 64 * 1024, 200_000]) {
+          const packed = Buffer.concat([Zlib.gzipSync(lines(3)), member(bytes), Buffer.alloc(zeros)])
+          const source = yield* open(yield* temporaryFile("padded.gz", packed))
+          const chunks = yield* chunksOf(source)
+          assert.strictEqual(recordsOf(chunks).length, 4, `${bytes} and ${zeros}`)
+          assert.deepStrictEqual(yield* chunksOf(source, lastPosition(chunks)!), [])
+          const bad = yield* open(yield* temporaryFile("bad.gz", Buffer.concat([packed, Buffer.of(1)])))
+          assert.strictEqual((yield* readUntilFailure(bad)).error.reason._tag, "InputDamaged")
+        }
+      }
+    }))
+
   it.live.each(kinds)(
     "%s: far larger than what is held in memory, with a position in the middle",
     (kind) =>

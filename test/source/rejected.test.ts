@@ -55,7 +55,7 @@ layer(NodeServices.layer)("rejected records", (it) => {
       Buffer.concat([
         Buffer.from(`a,b\n1,2\n1,2,3\n"x\ny"\n\n1,"2"3\n4,5"\n`),
         Buffer.from([0x36, 0x2c, 0xfe, 0x0a]),
-        Buffer.from(`7,8\r\n"9,9\n1,1\n`)
+        Buffer.from(`\n\n7,8\r\n"9,9\n1,1\n`)
       ]),
       [
         `2 {"a":"1","b":"2"}`,
@@ -64,9 +64,9 @@ layer(NodeServices.layer)("rejected records", (it) => {
         `7 BAD 1,"2"3`,
         `8 BAD 4,5"`,
         "9 BAD 362cfe",
-        `10 {"a":"7","b":"8"}`,
-        `11 BAD "9,9`,
-        `12 {"a":"1","b":"1"}`
+        `12 {"a":"7","b":"8"}`,
+        `13 BAD "9,9`,
+        `14 {"a":"1","b":"1"}`
       ]
     ))
 
