@@ -253,7 +253,7 @@ describe("docs/configuration.md", () => {
   it("has each flag, here or in docs/command.md, and no other", () => {
     const known = new Set(
       [
-        ...(read("src/cli/options.ts") + read("src/cli/loadOptions.ts")).matchAll(
+        ...["options", "loadOptions", "tlsOptions"].map((name) => read(`src/cli/${name}.ts`)).join("").matchAll(
           /Flag\.(?:optional|withDefault|required|toggle|list|repeated)\(\s*"([a-z-]+)"/g
         )
       ]

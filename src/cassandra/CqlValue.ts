@@ -10,12 +10,29 @@ import { types } from "cassandra-driver"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
 import { decimal, int, integer64, smallint, tinyint, varint } from "./internal/cqlIntegers.ts"
 import { parseJson } from "./internal/cqlJson.ts"
+import { join } from "./internal/cqlParts.ts"
 import * as Scalars from "./internal/cqlScalars.ts"
 import { date, duration, time, timestamp } from "./internal/cqlTime.ts"
+import type { CqlType, UdtInfo } from "./internal/cqlType.ts"
+import { driver, isVector, resolved } from "./internal/cqlType.ts"
 import { CqlValueError, within } from "./internal/cqlValueError.ts"
 import { writerOf } from "./internal/cqlWriters.ts"
-import { Encoder, encoding } from "./internal/driverInternals.ts"
 
+export {
+  /**
+   * @category getters
+   * @since 0.1.0
+   */
+  canonical
+} from "./internal/cqlCanonical.ts"
+export type { CqlType } from "./internal/cqlType.ts"
+export {
+  /**
+   * @category getters
+   * @since 0.1.0
+   */
+  resolved
+} from "./internal/cqlType.ts"
 export {
   /**
    * @category errors
@@ -24,47 +41,9 @@ export {
   CqlValueError
 } from "./internal/cqlValueError.ts"
 
-/**
- * The type of a column or marker, as the driver's prepared metadata has it: `code` is one of the driver's
- * `types.dataTypes`, `info` the types inside, or the server's class name of a custom type.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CqlType {
-  readonly code: number
-  readonly info?: unknown
-  readonly customTypeName?: string | undefined
-}
-
-interface UdtInfo {
-  readonly keyspace: string
-  readonly name: string
-  readonly fields: ReadonlyArray<{ readonly name: string; readonly type: CqlType }>
-}
-
 type Encode = (value: unknown) => Buffer
 
 const { dataTypes } = types
-const driver = new Encoder(4, { encoding })
-
-const durationClass = "org.apache.cassandra.db.marshal.DurationType"
-const vectorClass = "org.apache.cassandra.db.marshal.VectorType("
-
-/**
- * The type that is meant: the prepared metadata gives vectors and durations by their class names.
- *
- * @category getters
- * @since 0.1.0
- */
-export const resolved = (type: CqlType): CqlType => {
-  if (type.code !== dataTypes.custom || typeof type.info !== "string") return type
-  if (type.info === durationClass) return { code: dataTypes.duration }
-  return type.info.startsWith(vectorClass) ? driver.parseFqTypeName(type.info) : type
-}
-
-const isVector = (type: CqlType): boolean => type.code === dataTypes.custom && type.customTypeName === "vector"
-
 const scalars: Record<number, readonly [name: string, encode: Encode]> = {
   [dataTypes.ascii]: ["ascii", Scalars.ascii],
   [dataTypes.bigint]: ["bigint", integer64("bigint")],
@@ -118,19 +97,6 @@ export const typeName = (unresolved: CqlType): string => {
     default:
       return typeof type.info === "string" ? `'${type.info}'` : `type ${type.code}`
   }
-}
-
-/** Parts, each behind its length in four bytes; a null part has length -1. `count` goes first unless it is null. */
-const join = (parts: ReadonlyArray<Buffer | null>, count: number | null): Buffer => {
-  let length = count === null ? 0 : 4
-  for (const part of parts) length += 4 + (part === null ? 0 : part.length)
-  const buffer = Buffer.allocUnsafe(length)
-  let offset = count === null ? 0 : buffer.writeInt32BE(count, 0)
-  for (const part of parts) {
-    offset = buffer.writeInt32BE(part === null ? -1 : part.length, offset)
-    if (part !== null) offset += part.copy(buffer, offset)
-  }
-  return buffer
 }
 
 /** JSON text becomes its value, everything else stays. */
@@ -300,81 +266,6 @@ const compile = (type: CqlType): Encode => {
  * @since 0.1.0
  */
 export const decode = (type: CqlType, bytes: Buffer): unknown => driver.decode(bytes, resolved(type))
-
-/** What `join` joined. */
-const partsOf = (bytes: Buffer, hasCount: boolean): Array<Buffer | null> => {
-  const parts: Array<Buffer | null> = []
-  let at = hasCount ? 4 : 0
-  while (at < bytes.length) {
-    const length = bytes.readInt32BE(at)
-    at += 4
-    parts.push(length < 0 ? null : bytes.subarray(at, at + length))
-    at += Math.max(0, length)
-  }
-  return parts
-}
-
-type Canonical = (bytes: Buffer) => Buffer
-
-const canonicalSet = (element: Canonical): Canonical => (bytes) => {
-  const parts = (partsOf(bytes, true) as Array<Buffer>).map(element).toSorted(Buffer.compare)
-  const once = parts.filter((part, i) => i === 0 || !part.equals(parts[i - 1]!))
-  return join(once, once.length)
-}
-
-const canonicalMap = (key: Canonical, value: Canonical): Canonical => (bytes) => {
-  const parts = partsOf(bytes, true) as Array<Buffer>
-  const entries = new Map<string, [Buffer, Buffer]>()
-  for (let i = 0; i < parts.length; i += 2) {
-    const keyBytes = key(parts[i]!)
-    // The later of two wins, as in the server.
-    entries.set(keyBytes.toString("latin1"), [keyBytes, value(parts[i + 1]!)])
-  }
-  const sorted = [...entries.values()].toSorted(([a], [b]) => Buffer.compare(a, b))
-  return join(sorted.flat(), sorted.length)
-}
-
-const canonicalParts = (parts: ReadonlyArray<Canonical>, isList: boolean): Canonical => (bytes) => {
-  const elements = partsOf(bytes, isList)
-  return join(
-    elements.map((element, i) => element === null ? null : parts[isList ? 0 : i]!(element)),
-    isList ? elements.length : null
-  )
-}
-
-/**
- * The function from a value's bytes to those that all equal values have: sets and maps, at any depth, in the order of
- * their bytes, each element once. Null for a type whose equal values have the same bytes already.
- *
- * @category getters
- * @since 0.1.0
- */
-export const canonical = (unresolved: CqlType): Canonical | null => {
-  const type = resolved(unresolved)
-  const same: Canonical = (bytes) => bytes
-  switch (type.code) {
-    case dataTypes.set:
-      return canonicalSet(canonical(type.info as CqlType) ?? same)
-    case dataTypes.map: {
-      const [key, value] = type.info as [CqlType, CqlType]
-      return canonicalMap(canonical(key) ?? same, canonical(value) ?? same)
-    }
-    case dataTypes.list: {
-      const element = canonical(type.info as CqlType)
-      return element === null ? null : canonicalParts([element], true)
-    }
-    case dataTypes.tuple:
-    case dataTypes.udt: {
-      const types = type.code === dataTypes.tuple
-        ? type.info as ReadonlyArray<CqlType>
-        : (type.info as UdtInfo).fields.map((field) => field.type)
-      const parts = types.map(canonical)
-      return parts.every((part) => part === null) ? null : canonicalParts(parts.map((part) => part ?? same), false)
-    }
-    default:
-      return null
-  }
-}
 
 /**
  * The function from a value to its bytes for columns of `type`. Make it once for each column.

@@ -8,11 +8,14 @@ import type * as Command from "effect/cli/Command"
 import { stages } from "../checkpoint/Element.ts"
 import * as Flag from "./flag.ts"
 import type { Replaying } from "./loadOptions.ts"
-import { load, tls } from "./loadOptions.ts"
+import { load } from "./loadOptions.ts"
 import * as Kinds from "./optionKinds.ts"
+import { tls } from "./tlsOptions.ts"
 
-export type { LoadOptions, TlsOptions } from "./loadOptions.ts"
-export { groups, load, tls } from "./loadOptions.ts"
+export type { LoadOptions } from "./loadOptions.ts"
+export { groups, load } from "./loadOptions.ts"
+export type { TlsOptions } from "./tlsOptions.ts"
+export { tls } from "./tlsOptions.ts"
 
 /**
  * The flags of `verify`: what says where the rows come from and where they are.

@@ -10,13 +10,27 @@ import DriverEncoder from "cassandra-driver/lib/encoder.js"
 import DriverExecutionOptions from "cassandra-driver/lib/execution-options.js"
 // @ts-expect-error: the driver ships no types for this file
 import DriverRequestHandler from "cassandra-driver/lib/request-handler.js"
-import type { PreparedMeta } from "./preparedStatement.ts"
 
 /** @internal */
 export interface DriverType {
   readonly code: number
   readonly info?: unknown
   readonly customTypeName?: string | undefined
+}
+
+/**
+ * What a server has told of a prepared statement.
+ *
+ * @internal
+ */
+export interface PreparedMeta {
+  readonly columns: ReadonlyArray<
+    { readonly name: string; readonly type: DriverType; readonly ksname?: string; readonly tablename?: string }
+  >
+  readonly partitionKeys?: ReadonlyArray<number>
+  /** Set when all markers belong to one table. */
+  readonly keyspace?: string
+  readonly table?: string
 }
 
 /** @internal */

@@ -22,10 +22,10 @@ import {
   toResult,
   toRows
 } from "./driverData.ts"
+import type { PreparedMeta } from "./driverInternals.ts"
 import { replicaSetsOf } from "./driverReplicaSets.ts"
 import { sendEncodedBatch } from "./encodedBatch.ts"
 import { makeInFlight } from "./inFlight.ts"
-import type { PreparedMeta } from "./preparedStatement.ts"
 import {
   areBound,
   arityError,

@@ -8,20 +8,9 @@ import { types } from "cassandra-driver"
 // @ts-expect-error: the driver ships no types for this file
 import DriverPrepareHandler from "cassandra-driver/lib/prepare-handler.js"
 import type { PreparedStatement } from "../CassandraSession.ts"
-import type { CqlType } from "../CqlValue.ts"
 import { encoder, typeName } from "../CqlValue.ts"
+import type { PreparedMeta } from "./driverInternals.ts"
 import { preparedInfo } from "./driverInternals.ts"
-
-/** @internal */
-export interface PreparedMeta {
-  readonly columns: ReadonlyArray<
-    { readonly name: string; readonly type: CqlType; readonly ksname?: string; readonly tablename?: string }
-  >
-  readonly partitionKeys?: ReadonlyArray<number>
-  /** Set when all markers belong to one table. */
-  readonly keyspace?: string
-  readonly table?: string
-}
 
 interface DriverClient {
   readonly keyspace?: string | null

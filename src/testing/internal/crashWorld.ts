@@ -7,8 +7,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
@@ -21,18 +19,16 @@ import type { FaultProgram, Run } from "../FaultProgram.ts"
 import { undisturbed } from "../FaultProgram.ts"
 import type { Cluster, Fault, InspectedRow } from "../SimulatedCassandra.ts"
 import * as SimulatedCassandra from "../SimulatedCassandra.ts"
-import type { DiskStep } from "../SimulatedDisk.ts"
 import * as SimulatedDisk from "../SimulatedDisk.ts"
 import type { Outcome, Scenario } from "./crashModel.ts"
 import type { Machine } from "./crashProcess.ts"
 import { Process, watchedSession } from "./crashProcess.ts"
+import { kindOf, Steps } from "./crashSteps.ts"
 import type { Dice } from "./dice.ts"
 import { makeDice } from "./dice.ts"
 import { CurrentOwner, Stuck, Timeline } from "./timeline.ts"
 
 export const startMillis = 1_750_000_000_000
-/** Steps of a process, after which it meets no more faults. */
-const faultStepsMax = 2000
 /** What a process without faults may take: every timeout, backoff and delay of a program is far below. */
 const limitMillis = 900_000
 const violationsMax = 20
@@ -46,24 +42,24 @@ export class World {
   readonly wall = { least: startMillis, greatest: startMillis }
   /** The process whose turn it is. */
   current: Process | null = null
-  private readonly scenario: Scenario
+  readonly scenario: Scenario
   private readonly trace: ((line: string) => void) | undefined
-  private readonly timeline = new Timeline(startMillis)
-  private readonly serverClock = this.timeline.clock(null)
-  private readonly dice: Dice
+  readonly timeline = new Timeline(startMillis)
+  readonly serverClock = this.timeline.clock(null)
+  readonly dice: Dice
   private readonly coverage = new Map<string, number>()
   private readonly machines = new Map<number, Machine>()
   private readonly bySession: Array<Process | null> = []
   /** Machines that were left, because their state was found damaged. */
   private machinesLeft = 0
-  private steps = 0
-  private deaths = 0
+  private readonly steps: Steps
 
   constructor(program: FaultProgram, scenario: Scenario, trace?: (line: string) => void) {
     this.program = program
     this.scenario = scenario
     this.trace = trace
     this.dice = makeDice(program.seed + 0.5 * 0x1_0000_0000)
+    this.steps = new Steps(this)
     const { cassandra } = program
     this.cluster = SimulatedCassandra.makeCluster({
       seed: program.seed,
@@ -134,7 +130,7 @@ export class World {
     if (finisher.exit?._tag === "Failure" && finisher.machine.isDamaged) finisher = this.takeTurn(last(2), null)
     if (finisher.exit?._tag !== "Success") return this.violate("the process without faults did not finish")
     if (isAlone) scenario.onFinished?.(finisher)
-    for (const zombie of this.zombies()) if (zombie.isFrozen) this.thaw(zombie)
+    for (const zombie of this.zombies()) if (zombie.isFrozen) this.steps.thaw(zombie)
     this.timeline.run(() => this.zombies().length === 0, limitMillis)
     this.flushLate()
     // Whatever a zombie has left is taken away by the next start; there is nothing to do for it.
@@ -154,8 +150,8 @@ export class World {
     add("request ", this.cluster.requests)
     return {
       violations: [...this.violations],
-      steps: this.steps,
-      deaths: this.deaths,
+      steps: this.steps.count,
+      deaths: this.steps.deaths,
       virtualMillis: this.timeline.elapsedMillis,
       trails: this.processes.map(({ operations, requests, trail }) => ({ steps: trail, requests, operations })),
       coverage
@@ -172,7 +168,7 @@ export class World {
     this.current = null
     this.timeline.rest()
     this.scenario.onTurnOver?.(process)
-    if (!process.isFrozen) this.endFaults(process)
+    if (!process.isFrozen) this.steps.endFaults(process)
     return process
   }
 
@@ -192,7 +188,7 @@ export class World {
     this.wall.least = Math.min(this.wall.least, Math.floor(this.timeline.now) + run.skewMillis)
     this.bySession.push(process)
     if (number === null) {
-      for (const other of this.processes) this.endFaults(other)
+      for (const other of this.processes) this.steps.endFaults(other)
     } else {
       for (const { path, ...fault } of run.diskFaults) {
         process.endFaults.push(machine.disk.inject(path === "" ? fault : { ...fault, path }))
@@ -219,7 +215,7 @@ export class World {
     const session = watchedSession(
       process,
       this.serverClock,
-      (process, isBefore, label) => this.step(process, null, isBefore, label),
+      (process, isBefore, label) => this.steps.take(process, null, isBefore, label),
       (process, request) => this.scenario.onAnswer?.(process, request)
     )
     return Effect.suspend(() => {
@@ -241,7 +237,7 @@ export class World {
     const { program } = this
     const disk = SimulatedDisk.make({ seed: program.seed * 31 + number, shortReads: program.disk.shortReads })
     const machine: Machine = { number, disk, processes: new Map(), isDamaged: false }
-    disk.observe((step) => this.diskStep(machine, step))
+    disk.observe((step) => this.steps.ofDisk(machine, step))
     this.machines.set(number, machine)
     if (number > 0) this.count("empty state directory")
     return machine
@@ -300,123 +296,6 @@ export class World {
     }
   }
 
-  // --- steps
-
-  private diskStep(machine: Machine, step: DiskStep): Effect.Effect<void> {
-    const process = machine.processes.get(step.process)
-    if (process === undefined) return Effect.void
-    const { delayChance, delayMillisMax, slow, turnsMax } = this.program.disk
-    const heldUp = this.step(
-      process,
-      step,
-      step.phase === "before",
-      () => `disk ${step.phase} ${step.operation} ${kindOf(step.path)}`
-    )
-    if (process.isDead) return Effect.never
-    let wait: Effect.Effect<void> = heldUp > 0 ? this.delay(heldUp) : Effect.void
-    if (step.phase === "before" && !process.isCalm && heldUp === 0) {
-      if (slow?.operation === step.operation) wait = this.delay(slow.millis)
-      else if (delayMillisMax > 0 && this.dice.chance(delayChance)) {
-        wait = this.delay(1 + this.dice.below(delayMillisMax))
-      } else if (turnsMax > 0) wait = this.turns(this.dice.below(turnsMax + 1))
-    }
-    return process.isFrozen ? Effect.andThen(wait, process.gate.await) : wait
-  }
-
-  private delay(millis: number): Effect.Effect<void> {
-    return this.serverClock.sleep(Duration.millis(millis))
-  }
-
-  private turns(turns: number): Effect.Effect<void> {
-    return turns === 0 ? Effect.void : Effect.flatMap(Effect.yieldNow, () => this.turns(turns - 1))
-  }
-
-  /** Counts a step, and does to the process what the program says for it. Gives how long the step is held up. */
-  private step(process: Process, disk: DiskStep | null, isBefore: boolean, label: () => string): number {
-    process.step++
-    this.steps++
-    process.trail.push(
-      disk === null
-        ? (isBefore ? "before" : "after-change")
-        : disk.phase === "after" && disk.changes
-        ? "after-change"
-        : disk.phase
-    )
-    if (disk?.phase === "before") {
-      process.operations.set(disk.operation, (process.operations.get(disk.operation) ?? 0) + 1)
-    }
-    this.wall.greatest = Math.max(this.wall.greatest, Math.ceil(this.timeline.now) + process.skewMillis)
-    this.scenario.onStep?.(process, disk)
-    if (
-      !process.isCalm &&
-      (process.step > faultStepsMax || this.timeline.now - process.startedAt > this.program.faultMillis)
-    ) {
-      this.endFaults(process)
-    }
-    if (process !== this.current) return 0
-    for (const other of this.processes) {
-      if (!other.isFrozen || other.thawIn === null || other === process) continue
-      const { end } = other.run
-      if (end.kind === "freeze" && label().includes(end.thawWhere) && --other.thawIn <= 0) this.thaw(other)
-    }
-    this.meetEnd(process, label)
-    return process.run.delays.find(({ at }) => at === process.step)?.millis ?? 0
-  }
-
-  private meetEnd(process: Process, label: () => string): void {
-    const { end } = process.run
-    if (end.kind === "finish") return
-    if (end.where === "" || label().includes(end.where)) process.stepsToEnd++
-    if (process.stepsToEnd < end.at) return
-    if (end.kind === "stop") {
-      if (process.isStopped) return
-      process.isStopped = true
-      this.count(`stop: ${label()}`)
-      Deferred.doneUnsafe(process.stopRequested, Exit.void)
-      return
-    }
-    if (end.kind === "freeze") {
-      if (process.wasFrozen || this.scenario.mayFreeze?.(process) === false) return
-      process.wasFrozen = true
-      process.thawIn = end.thawAfter
-      this.count(`freeze: ${label()}`)
-      this.say(`process ${process.name} freezes at step ${process.step}: ${label()}`)
-      return this.timeline.freeze(process)
-    }
-    this.count(`${end.kind}: ${label()}`)
-    this.say(`process ${process.name} dies at step ${process.step}: ${label()}`)
-    if (end.kind === "kill") {
-      process.disk.kill()
-      return this.died(process)
-    }
-    const { undone } = process.machine.disk.crash({ mode: end.mode })
-    if (undone.length > 0) this.say(`  undone: ${undone.join(", ")}`)
-    for (const other of process.machine.processes.values()) {
-      if (other.exit === undefined && !other.isDead) this.died(other)
-    }
-  }
-
-  private died(process: Process): void {
-    this.deaths++
-    process.isDead = true
-    this.cluster.kill(process.session)
-  }
-
-  private thaw(process: Process): void {
-    this.count("thaw")
-    this.say(`process ${process.name} thaws`)
-    this.timeline.thaw(process)
-  }
-
-  /** Of the process, and of the disk of its machine, whoever they were meant for. */
-  private endFaults(process: Process): void {
-    process.isCalm = true
-    for (const other of process.machine.processes.values()) {
-      for (const end of other.endFaults.splice(0)) end()
-    }
-    process.machine.disk.setCapacity(null)
-  }
-
   // --- the rest of the world
 
   private faultOf(sender: Process | null): Fault | null | undefined {
@@ -465,10 +344,4 @@ export class World {
     if (exit === undefined || Exit.isFailure(exit)) throw new Error("it did not end at once")
     return exit.value
   }
-}
-
-const kindOf = (path: string): string => {
-  const name = path.slice(path.lastIndexOf("/") + 1)
-  if (name.startsWith("savepoint-")) return "savepoint-*"
-  return name.startsWith("lock.") ? "lock" : name.replace(/^e\d.*?(\.[a-z.]+)$/, "*$1")
 }

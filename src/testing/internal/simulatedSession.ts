@@ -20,7 +20,7 @@ import type {
 } from "../../cassandra/CassandraSession.ts"
 import { eachBatch, toStatements } from "../../cassandra/EncodedRows.ts"
 import { byKind, emptyResult, toColumn } from "../../cassandra/internal/driverData.ts"
-import type { PreparedMeta } from "../../cassandra/internal/preparedStatement.ts"
+import type { PreparedMeta } from "../../cassandra/internal/driverInternals.ts"
 import { areBound, bind } from "../../cassandra/internal/preparedStatement.ts"
 import type { BoundWrite, Data } from "./simulatedData.ts"
 import { checkConditional } from "./simulatedData.ts"
