@@ -19,8 +19,8 @@ import * as RowSchema from "./RowSchema.ts"
  */
 export interface RowEncoderOptions<A> {
   /**
-   * The values of a record: an array in the order of the markers, or an object by their names. Default: the record
-   * itself is that object.
+   * The values of a record: an array in the order of the markers, or an object by their names. A record for which it throws
+   * is refused as one that does not fit. Default: the record itself is that object.
    */
   readonly bind?: ((record: A) => ReadonlyArray<unknown> | { readonly [name: string]: unknown }) | undefined
   /**
@@ -65,6 +65,20 @@ export class Misfit {
 }
 
 /**
+ * A function of the user's, as one that throws a `Misfit`: what it can't do with one record says nothing of the others.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const guarded = <A, B>(name: string, of: (record: A) => B): (record: A) => B => (record) => {
+  try {
+    return of(record)
+  } catch (error) {
+    throw error instanceof Misfit ? error : new Misfit("", `${name} threw ${String(error)}`)
+  }
+}
+
+/**
  * The wire values of a row, in the order of the markers; `undefined` is unset.
  *
  * @category models
@@ -93,7 +107,8 @@ export const writer = <A>(
   const writers = params.map((param) => CqlValue.writer(param.type))
   const nullIsUnset = options.nulls === "unset"
   const missingIsError = options.missing !== "unset"
-  const { bind, schema } = options
+  const { schema } = options
+  const bind = options.bind === undefined ? undefined : guarded("bind", options.bind)
   const encode = schema === undefined ? undefined : RowSchema.encoder(schema)
 
   const writeOne = (i: number, value: unknown, out: WireBuffer): void => {

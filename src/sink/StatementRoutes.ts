@@ -83,7 +83,7 @@ export const make = <A>(
 ): StatementRoutes<A> => {
   const keys = dealKeys(statements)
   const writers = statements.map(({ params }, i) => RowEncoder.writer(params, options[i]))
-  const conditions = options.map(({ when }) => when)
+  const conditions = options.map(({ when }) => when === undefined ? undefined : RowEncoder.guarded("when", when))
   const queries = new Set(statements.map(({ query }) => query))
   const rows = statements.map((): StagedRow => ({ statement: 0, hash: 0, values: new WireBuffer(1024) }))
   return {

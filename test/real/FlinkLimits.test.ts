@@ -343,7 +343,7 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
   })
 
   describe("L8: with dead letters", () => {
-    it.effect("a row that is refused and one that does not fit are set aside, with their errors; all others are committed", () =>
+    it.effect("what is refused, does not fit or throws in bind is set aside with its error; all else is committed", () =>
       Effect.scoped(Effect.gen(function*() {
         const table = yield* makeTable("id text PRIMARY KEY, v int")
         const directory = yield* tempDirectory
@@ -353,28 +353,39 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("where Flink's sink 
           rows(0),
           [...rows(10), { id: poison as any, v: 1 }],
           [...rows(20), { id: "late" as any, v: "no number" }],
-          rows(30)
+          [...rows(30), { id: "thrown" as any, v: 1 }],
+          rows(40)
         ])
+        const bind = (row: Row) => {
+          if (String(row.id) === "thrown") throw new RangeError("not this one")
+          return [row.id, row.v]
+        }
         const letters = new Map<string, DeadLetters.DeadLetter>()
         const { committed, deadLetters, outcome, restarts } = yield* Job.run({
           source,
           checkpoint: often,
           restart: RestartStrategy.none,
-          sink: { query: insert(table) }
+          sink: { query: insert(table), bind }
         }).pipe(
           Effect.provide(services({ directory, jobId: fresh("j") })),
           Effect.provide(DeadLetters.layerMemory({ letters }))
         )
         assert.deepStrictEqual({ committed, deadLetters, outcome, restarts }, {
-          committed: 40,
-          deadLetters: 2,
+          committed: 50,
+          deadLetters: 3,
           outcome: "finished",
           restarts: 0
         })
         const told = [...letters.values()].map(({ error, position, stage }) => [position.place, stage, error.tag])
-        assert.sameDeepMembers(told, [[21, "write", "InvalidQuery"], [32, "encode", "RecordRefused"]])
+        assert.sameDeepMembers(told, [
+          [21, "write", "InvalidQuery"],
+          [32, "encode", "RecordRefused"],
+          [43, "encode", "RecordRefused"]
+        ])
+        const { message } = [...letters.values()].find(({ position }) => position.place === 43)!.error
+        assert.include(message, "bind threw RangeError: not this one")
         const session = yield* CassandraSession
-        assert.lengthOf(yield* session.query(`SELECT id FROM ${table}`), 40)
+        assert.lengthOf(yield* session.query(`SELECT id FROM ${table}`), 50)
       })))
   })
 

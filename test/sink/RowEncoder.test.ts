@@ -120,6 +120,17 @@ describe("RowEncoder", () => {
     assert.include(problem(5).problem, "number")
   })
 
+  it("a bind that throws refuses the record, and a Misfit of its own stays what it is", () => {
+    const thrown = problem({ id: 1 }, { bind: (r: any) => [r.id, r.body.trim()] })
+    assert.instanceOf(thrown, Misfit)
+    assert.match(thrown.problem, /^bind threw TypeError: .*trim/)
+    const own = new Misfit("body", "not this one")
+    const bind = () => {
+      throw own
+    }
+    assert.strictEqual(problem({ id: 1 }, { bind }), own)
+  })
+
   it("a field inherited from Object is no field", () => {
     const inherited = make<any>([{ name: "constructor", type: { code: types.dataTypes.text }, isKey: false }])
     assert.throws(() => inherited({}))

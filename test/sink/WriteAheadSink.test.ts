@@ -94,6 +94,27 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("WriteAheadSink", (i
       assert.include(error.message, "rows, record at 42, column v")
     }))
 
+  it.effect("a record for which bind or when throws fails with its place, and with what was thrown", () =>
+    Effect.gen(function*() {
+      const table = yield* makeTable("id int PRIMARY KEY, v int")
+      const query = `INSERT INTO ${table} (id, v) VALUES (?, ?)`
+      const odd = ({ id }: Row) => {
+        if (id === 2) throw new RangeError("not this one")
+        return true
+      }
+      const sinks: ReadonlyArray<readonly [string, WriteAheadSink.WriteAheadSinkOptions<Row>]> = [
+        ["bind", { query, bind: (row) => odd(row) ? [row.id, row.v] : [] }],
+        ["when", { statements: [{ query, when: odd }, { query: `UPDATE ${table} SET v = :v WHERE id = :id` }] }]
+      ]
+      for (const [name, options] of sinks) {
+        const sink = yield* WriteAheadSink.open<Row>({ input: "rows", ...options })
+        const encode = WriteAheadSink.encodeChunkEffect(sink, 1)
+        const error = yield* Effect.flip(encode([new Record({ id: 1, v: 1 }, 41), new Record({ id: 2, v: 1 }, 42)]))
+        assert.strictEqual(error._tag, "RecordRefused")
+        assert.strictEqual(error.message, `rows, record at 42: ${name} threw RangeError: not this one`)
+      }
+    }))
+
   it.effect("rows of several partitions each (IN) have one subtask, so that their order holds", () =>
     Effect.gen(function*() {
       const table = yield* makeTable("id int PRIMARY KEY, v int")
