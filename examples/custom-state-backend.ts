@@ -115,6 +115,8 @@ const make = Effect.fnUntraced(function*(file: string, job: { readonly jobId: st
         }
       ),
     // The next sweep removes what could not be removed now.
+    holdsSegment: ({ name }) =>
+      transact("look", () => db.prepare("SELECT 1 FROM segment WHERE name = ?").get(name) !== undefined),
     discardSegment: (handle) => Effect.ignore(transact("remove", () => remove(handle.name))),
     completeCheckpoint: (manifest) =>
       transact("complete a checkpoint", () => {

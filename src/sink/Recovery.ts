@@ -252,6 +252,9 @@ export const wasLeftTo = Effect.fnUntraced(function*(
  * an epoch of the new one. Gives that epoch, with which the start goes on; null where the state has its own ledger. Fails with
  * `StateUnusable` (`other-ledger`) if a checkpoint was published in the new one: then its marks are about another state's rows.
  *
+ * What the checkpoint lists as pending is sent again, but for segments that are not there any more: a segment is removed when its
+ * commit is recorded, and only the ledger that is lost knew of it.
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -275,10 +278,15 @@ export const acceptLedger: Effect.Effect<
   const why = refusal(newest, claimed)
   if (newest === null || why === null) return claimed.epoch
   if (claimed.publishedEpoch > 0) return yield* why
-  yield* backend.completeCheckpoint({ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch })
+  const pending = yield* Effect.filter(newest.pending, backend.holdsSegment)
+  yield* backend.completeCheckpoint({ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch, pending })
+  const removed = newest.pending.length - pending.length
   yield* Effect.logWarning(
     `The ledger ${committer.describe} is a new one. The job goes on in it from checkpoint ${newest.checkpointId}, after ` +
-      `${newest.records} records.`
+      `${newest.records} records.` +
+      (removed === 0
+        ? ""
+        : ` Segments that are not there any more count as sent: ${removed} of ${newest.pending.length}.`)
   )
   return claimed.epoch
 })

@@ -89,6 +89,7 @@ export const make = Effect.fnUntraced(function*(
     uid: options.uid,
     createSegment: (header) => createSegment(fs, segments, header, writing),
     openSegment: (handle) => openSegment(fs, `${segments}/${handle.name}`, handle, reading),
+    holdsSegment: ({ name }) => ioError("look at", `${segments}/${name}`)(fs.exists(`${segments}/${name}`)),
     discardSegment: (handle) => removeQuietly(fs, `${segments}/${handle.name}`),
     completeCheckpoint: Effect.fnUntraced(function*(manifest) {
       const name = `e${manifest.epoch}-c${manifest.checkpointId}.manifest`

@@ -92,6 +92,7 @@ export const make = (options: {
           )
           : Effect.succeed({ header: segment.header, blocks: Stream.fromIterable(segment.blocks) })
       }),
+    holdsSegment: ({ name }) => Effect.sync(() => store.segments.has(name)),
     discardSegment: (handle) => Effect.sync(() => discard(handle.name)),
     completeCheckpoint: (manifest) =>
       Effect.sync(() => {

@@ -96,6 +96,8 @@ export class StateBackend extends Context.Service<StateBackend, {
   readonly createSegment: (header: SegmentHeader) => Effect.Effect<SegmentWriter, WalError, Scope.Scope>
   /** Fails with `StateCorrupt` if it is gone, or is not the one that was sealed. Closed by the Scope. */
   readonly openSegment: (handle: SegmentHandle) => Effect.Effect<OpenSegment, WalError, Scope.Scope>
+  /** Whether there is such a segment, whole or not: one that was removed has its rows in Cassandra. */
+  readonly holdsSegment: (handle: SegmentHandle) => Effect.Effect<boolean, WalError>
   /** Removes a segment whose rows are in Cassandra. One that is gone already, or can't be removed, is no error. */
   readonly discardSegment: (handle: SegmentHandle) => Effect.Effect<void>
   /** Publishes a checkpoint: all of it or nothing. Older ones beyond the retained number are removed. */

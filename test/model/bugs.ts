@@ -91,6 +91,7 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "repair-without-claim": "nothing is done by hand here; the simulation, test/cli/repair",
   "other-ledger-trusted": "the ledger is never lost; the simulation, test/job/otherLedger",
   "new-ledger-below-the-state": "the ledger is never lost; the simulation, test/job/otherLedger",
+  "new-ledger-wants-what-was-removed": "the ledger is never lost; the simulation, test/job/otherLedger",
   "new-ledger-forgotten": "the ledger is never lost; the simulation, test/job/otherLedger",
   "repair-of-an-outdated-state": "nothing is done by hand here; the simulation, test/job/outdatedState",
   "repair-under-the-old-epoch": "nothing is done by hand here; the simulation, test/cli/repair",

@@ -6,13 +6,16 @@
  * command on that machine from then on. One that is refused, because a bit of it has flipped, he gives up; if the job had a
  * new name there, this name's restore may have been recorded already, and is taken over by the next one.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
+import { TakenOver } from "../../src/checkpoint/CheckpointCommitter.ts"
 import type { JobHandle } from "../../src/job/Job.ts"
 import * as Recovery from "../../src/sink/Recovery.ts"
 import * as RestoreSavepoint from "../../src/sink/RestoreSavepoint.ts"
@@ -150,12 +153,19 @@ export class Operator {
     return machines
   }
 
+  /** Whether one who was superseded has ended because the job has gone on under the name that it has now. */
+  isKnownToBeMoved(process: Process, exit: Exit.Exit<unknown, unknown>): boolean {
+    if (!process.isSuperseded || exit._tag === "Success") return false
+    const error = Cause.squash(exit.cause)
+    return error instanceof TakenOver && error.by.jobId === this.jobId && error.job.jobId !== this.jobId
+  }
+
   /** What a process logs, of what became of its savepoint. */
   onLog(process: Process, text: string): void {
     const home = this.homes.get(process.machine)
     if (home === undefined || !text.includes(" restored from savepoint") && !text.startsWith("Restored from ")) return
     home.isRestored = true
-    this.jobId = home.jobId
+    if (!process.isSuperseded) this.jobId = home.jobId
     this.world.count(text.startsWith("Restored from ") ? "restored" : "restored before, goes on")
   }
 

@@ -420,7 +420,16 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   bug(
     "new-ledger-forgotten",
     "That a new ledger was accepted is not kept with the state: it is refused again.",
-    edit(recovery, "{ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch }", "{ ...newest, epoch: claimed.epoch }")
+    edit(
+      recovery,
+      "{ ...newest, ...ledgerIdOf(claimed), epoch: claimed.epoch, pending }",
+      "{ ...newest, epoch: claimed.epoch, pending }"
+    )
+  ),
+  bug(
+    "new-ledger-wants-what-was-removed",
+    "What was committed and removed, as only the lost ledger knew, is taken for lost.",
+    edit(recovery, "yield* Effect.filter(newest.pending, backend.holdsSegment)", "newest.pending")
   ),
 
   // --- dead letters

@@ -221,6 +221,10 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     isDamageReport: (error, process) => isDamageReport(error) && !verbs.willRepair(process),
     onStart: (run, { disk }) => {
       const { ledgerDropped } = run as JobRun
+      // Whoever would have told him has died of something else: he is told now.
+      if (newLedger.isForbidden && !program.runs.includes(run)) {
+        Object.assign(newLedger, { isForbidden: false, isAccepted: true })
+      }
       if (ledgerDropped === undefined) return
       world.administer([`DROP TABLE IF EXISTS ${ledgerTable("job")}`])
       world.count(`ledger dropped, ${ledgerDropped}`)
@@ -238,6 +242,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
         newLedger.isAccepted = true
         return
       }
+      if (operator.isKnownToBeMoved(process, exit)) return world.count("a job that has moved has nothing to do")
       if (reasonOf(exit) !== "outdated") return judge(world, process, exit, verbs.hasDamaged(process.machine))
       const { disk, number } = process.machine
       readLedger()
