@@ -20,7 +20,7 @@ import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claim, Commit, JobName } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, Commit, Heir } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter, CommitterError, Fenced } from "../checkpoint/CheckpointCommitter.ts"
 import type { Consistency, SerialConsistency } from "./CassandraConfig.ts"
 import type { CassandraError } from "./CassandraError.ts"
@@ -29,10 +29,10 @@ import { CassandraSession } from "./CassandraSession.ts"
 import type { Ledger, Rows } from "./internal/ledgerRows.ts"
 import {
   epochRow,
+  heirFromRows,
+  heirToRows,
   identityRow,
-  nameFromRows,
   nameRow,
-  nameToRows,
   newerOf,
   ownerRow,
   publishedEpochRow,
@@ -170,7 +170,7 @@ export const make = (
 const makeFor = Effect.fnUntraced(function*(
   session: Session,
   options: CassandraCommitterOptions,
-  heir: JobName | null
+  heir: Heir | null
 ): Effect.fn.Return<CheckpointCommitter["Service"], CommitterError | CommitterOptionError, Scope.Scope> {
   const invalid = check(options)
   if (invalid !== null) return yield* invalid
@@ -291,7 +291,7 @@ const makeFor = Effect.fnUntraced(function*(
           : { cql: replace, params: [next, uid, epochRow, BigInt(current)] },
         setRow(ownerRow, token),
         ...rows.has(identityRow) ? [] : [setRow(identityRow, token)],
-        ...heir === null ? [] : nameToRows(heir).map(([row, value]) => setRow(row, value))
+        ...heir === null ? [] : heirToRows(heir).map(([row, value]) => setRow(row, value))
       ]).pipe(
         Effect.mapError(failed("claim the job")),
         Effect.catchIf((error) => error.isRetryable, (error) =>
@@ -316,7 +316,7 @@ const makeFor = Effect.fnUntraced(function*(
   ): Effect.fn.Return<void, CommitterError | Fenced> {
     while (true) {
       const rows = yield* read
-      if (nameFromRows(rows) === null) return
+      if (heirFromRows(rows) === null) return
       // Before the entry goes, which led to ledgers that have it.
       yield* raiseAll("raise the write timestamp", [[timestampRow, maxTimestamp]])
       const held = BigInt(epoch)

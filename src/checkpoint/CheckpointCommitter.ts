@@ -47,6 +47,28 @@ export interface JobName {
   readonly uid: string
 }
 
+/**
+ * A job that goes on with what another one has begun.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Heir extends JobName {
+  /** How many records the other one had read at the point from which it goes on; 0 where that is not a point of the other one. */
+  readonly records: number
+}
+
+/**
+ * A job that shall be gone on from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Origin extends JobName {
+  /** How many records it has read at the point from which it is gone on. Default 0, from its beginning. */
+  readonly records?: number | undefined
+}
+
 const JobNameSchema = Schema.Struct({ jobId: Schema.String, uid: Schema.String })
 
 const nameOf = ({ jobId, uid }: JobName): string => `job '${jobId}' (uid '${uid}')`
@@ -64,10 +86,25 @@ export class TakenOver extends Schema.TaggedError<TakenOver>("effect-cassandra/T
   /** The job that has taken it over. */
   by: JobNameSchema,
   /** Where that is recorded. */
-  ledger: Schema.String
+  ledger: Schema.String,
+  /** Behind so many records of `job`, or earlier, it may be taken over from that job: what came behind them is written anew. */
+  upTo: Schema.Int,
+  /** Set where it was to be taken over from that job, but behind more records than that. */
+  records: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
     const by = nameOf(this.by)
+    if (this.records !== undefined) {
+      const point = this.upTo === 0 ? "an earlier point" : `a point behind ${this.upTo} records of it`
+      return `${
+        nameOf(this.job).replace("job", "Job")
+      } can't go on behind ${this.records} records: ${by} has gone on from ` +
+        `${point} (${this.ledger}), and what that has written of the records in between would stay in the place of what ` +
+        `came later. Nothing was changed. Move its state directory away, and begin with the same --take-over-from from a ` +
+        `savepoint of ${
+          this.upTo === 0 ? "that job" : `at most ${this.upTo} records, or of that job`
+        }, or from the beginning.`
+    }
     return `${nameOf(this.job).replace("job", "Job")} was taken over by ${by}: so it is recorded in ${this.ledger}. ` +
       `Two jobs must not go on from it, so nothing was claimed. Go on with ${by}; or restore a savepoint of that one, ` +
       `under any name. Only if that job shall never go on again, take this one over from it: ` +
@@ -75,6 +112,12 @@ export class TakenOver extends Schema.TaggedError<TakenOver>("effect-cassandra/T
   }
   get isRetryable(): boolean {
     return false
+  }
+  /** Whether who takes over from `takeOverFrom` (a job id) behind so many records is refused nevertheless, and as what. */
+  refuses(takeOverFrom: string | undefined, records = 0): TakenOver | null {
+    if (this.by.jobId !== takeOverFrom) return this
+    const { by, job, ledger, upTo } = this
+    return records > upTo ? new TakenOver({ job, by, ledger, upTo, records }) : null
   }
 }
 
@@ -128,7 +171,7 @@ export interface Claim {
   /** By subtask: everything up to this checkpoint is in. */
   readonly ledger: ReadonlyMap<number, number>
   /** The job that has gone on from a savepoint of this one; not there where none has, or none is recorded. */
-  readonly takenOverBy?: JobName | undefined
+  readonly takenOverBy?: Heir | undefined
   /**
    * What tells this ledger from every other, one of the same name in another cluster or one that was lost and has begun anew
    * included; kept in it since its first claim. Null where it was not claimed yet. A state keeps it, and is refused with another
@@ -162,11 +205,11 @@ export class CheckpointCommitter extends Context.Service<CheckpointCommitter, {
    *
    * A committer that has `takenOverBy` records durably, in the same step, that the job was taken over by this one. It fails
    * with `TakenOver`, and supersedes nobody, if a third job has taken it over before; unless that one is named by
-   * `takeOverFrom` (its job id), and then is taken over as well. Only such a committer is also called with its own job. What
-   * was broken off can be begun again.
+   * `takeOverFrom` (its job id), has not gone on from an earlier point than this one (`records`), and then is taken over as
+   * well. Only such a committer is also called with its own job. What was broken off can be begun again.
    */
   readonly supersede: (
-    job: JobName,
+    job: Origin,
     takeOverFrom?: string | undefined
   ) => Effect.Effect<Claim | null, CommitterError | Fenced | TakenOver>
   /**

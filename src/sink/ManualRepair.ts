@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
 import type { Claim, CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
@@ -61,14 +62,17 @@ export const claim = Effect.fnUntraced(function*<E, R>(
   const current = Effect.retry(committer.current, Recovery.claimRetry)
   const before = yield* CurrentState.find(Effect.map(current, (known) => ({ describe, ...known })), look)
   const { jobId, uid } = before.state
-  yield* Recovery.mustBeOwner({ jobId, uid }, takeOverFrom)
-  const above = before.state.checkpoints[0]?.epoch ?? 0
+  const newest = before.state.checkpoints[0]
+  // What it goes on from may be older, but nobody knows before it is planned.
+  const records = newest !== undefined && Result.isSuccess(newest.manifest) ? newest.manifest.success.records : 0
+  yield* Recovery.mustBeOwner({ jobId, uid, records }, takeOverFrom)
+  const above = newest?.epoch ?? 0
   const claimEpoch = Effect.retry(committer.claimEpoch(null, above), Recovery.claimRetry)
   const { ledger: claim, state } = yield* CurrentState.find(
     Effect.map(claimEpoch, (claim) => ({ describe, ...claim })),
     look
   )
-  yield* Recovery.takeBackClaimed({ jobId, uid }, claim, takeOverFrom)
+  yield* Recovery.takeBackClaimed({ jobId, uid, records }, claim, takeOverFrom)
   return { claim, state, plan: yield* StateRepair.plan(state, claim.ledger) }
 })
 

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { Claim, CommitterError, Fenced, JobName } from "../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced, JobName, Origin } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import type { CheckpointConfig } from "../checkpoint/CheckpointConfig.ts"
 import * as Coordinator from "../checkpoint/CheckpointCoordinator.ts"
@@ -163,18 +163,20 @@ export const mustBeCurrent: Effect.Effect<Claim, CommitterError | WalError, Chec
   })
 
 /**
- * Fails with `TakenOver` if another job than `takeOverFrom` has gone on from a savepoint of this one. Nothing is claimed.
+ * Fails with `TakenOver` if another job than `takeOverFrom` has gone on from a savepoint of this one; or if that one has, from an
+ * earlier point than this is (`records`). Nothing is claimed.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const mustBeOwner = Effect.fnUntraced(function*(
-  job: JobName,
+  job: Origin,
   takeOverFrom?: string | undefined
 ): Effect.fn.Return<void, CommitterError | TakenOver, CheckpointCommitter> {
   const { takenOverBy } = yield* CheckpointCommitter
   const refusal = takenOverBy === undefined ? null : yield* Effect.retry(takenOverBy(job), claimRetry)
-  if (refusal !== null && refusal.by.jobId !== takeOverFrom) return yield* refusal
+  const refused = refusal?.refuses(takeOverFrom, job.records) ?? null
+  if (refused !== null) return yield* refused
 })
 
 /**
@@ -185,21 +187,22 @@ export const mustBeOwner = Effect.fnUntraced(function*(
  * @since 0.1.0
  */
 export const takeBackClaimed = Effect.fnUntraced(function*(
-  job: JobName,
+  job: Origin,
   { takenOverBy: by }: Claim,
   takeOverFrom?: string | undefined
 ): Effect.fn.Return<void, CommitterError | Fenced | TakenOver, CheckpointCommitter> {
   if (by === undefined) return
   const committer = yield* CheckpointCommitter
   if (takeOverFrom === undefined || committer.takenOverBy === undefined) {
-    return yield* new TakenOver({ job, by, ledger: committer.describe })
+    return yield* new TakenOver({ job, by, ledger: committer.describe, upTo: by.records })
   }
   yield* Effect.retry(committer.supersede(job, takeOverFrom), claimRetry)
 })
 
 /**
  * Claims the job, and takes it back from `takeOverFrom`, which has gone on from a savepoint of it: what is left of that job is
- * fenced. Gives the epoch, with which the start goes on. Where nobody has it, it is only claimed.
+ * fenced. Gives the epoch, with which the start goes on. Where nobody has it, it is only claimed. Fails with `TakenOver` if the
+ * state here has come further than that savepoint: what that job has written of the records in between would stay.
  *
  * @category combinators
  * @since 0.1.0
@@ -207,23 +210,13 @@ export const takeBackClaimed = Effect.fnUntraced(function*(
 export const takeBack = Effect.fnUntraced(function*(
   takeOverFrom: string
 ): Effect.fn.Return<number, CommitterError | Fenced | TakenOver | WalError, CheckpointCommitter | StateBackend> {
-  const { jobId, uid } = yield* StateBackend
+  const { jobId, latestCheckpoint, uid } = yield* StateBackend
   const committer = yield* CheckpointCommitter
   yield* mustBeCurrent
-  yield* mustBeOwner({ jobId, uid }, takeOverFrom)
+  const own = Effect.map(latestCheckpoint, (last): Origin => ({ jobId, uid, records: last?.records ?? 0 }))
+  yield* mustBeOwner(yield* own, takeOverFrom)
   const claimed = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
-  yield* takeBackClaimed({ jobId, uid }, claimed, takeOverFrom)
-  const last = claimed.takenOverBy === undefined ? null : yield* (yield* StateBackend).latestCheckpoint
-  if (last !== null) {
-    // Nobody knows here where the savepoint was: the ledger names a job, and no place in the input.
-    const { jobId: by, uid: byUid } = claimed.takenOverBy!
-    yield* Effect.logWarning(
-      `Job '${jobId}' (uid '${uid}') goes on from its own state, after ${last.records} records. Was the savepoint from which ` +
-        `job '${by}' (uid '${byUid}') went on taken earlier, then what that job has written of the records in between stays, ` +
-        `also where a later one of them was to replace it. To have them written again, move this state away, and begin from ` +
-        `that savepoint with the same --take-over-from (fromSavepoint and takeOverFrom in a program).`
-    )
-  }
+  yield* takeBackClaimed(yield* own, claimed, takeOverFrom)
   return claimed.epoch
 })
 

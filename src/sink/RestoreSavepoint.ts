@@ -112,14 +112,15 @@ export const restore = Effect.fnUntraced(function*(
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, null)
   const { jobId, uid } = checkpoint
   // Once more, and for certain, in `supersede`; here it is before anybody is fenced.
-  yield* mustBeOwner({ jobId, uid }, takeOverFrom)
+  const origin = { jobId, uid, records: checkpoint.records }
+  yield* mustBeOwner(origin, takeOverFrom)
   const claim = yield* countFenced(Effect.retry(committer.claimEpoch(null), claimRetry))
   // What another process has restored until the claim; or after it, and then this one is superseded.
   if (yield* isRestored(savepoint)) return yield* Effect.as(goOn, claim.epoch)
   const isSameJob = jobId === backend.jobId && uid === backend.uid
   const other = isSameJob && committer.takenOverBy === undefined
     ? null
-    : yield* Effect.retry(committer.supersede({ jobId, uid }, takeOverFrom), claimRetry)
+    : yield* Effect.retry(committer.supersede(origin, takeOverFrom), claimRetry)
   const name = `job '${jobId}' (uid '${uid}')`
   if (isElsewhere(savepoint, isSameJob ? claim : other)) {
     const where = savepoint.ledger === null || savepoint.ledger === committer.describe

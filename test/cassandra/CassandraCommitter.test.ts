@@ -125,7 +125,7 @@ layer(sessionLayer, { timeout: 60_000, excludeTestServices: true })("CassandraCo
           publishedEpoch: 1,
           maxTimestamp: 700,
           ledger: new Map([[1, 6]]),
-          takenOverBy: { jobId, uid: "sink" }
+          takenOverBy: { jobId, uid: "sink", records: 0 }
         })
         assert.strictEqual((yield* Effect.flip(old.commitCheckpoint(1, 7)))._tag, "Fenced")
         yield* committer.commitCheckpoint(0, 1)

@@ -276,7 +276,7 @@ const procedures: ReadonlyArray<{
         /Job 'flights' \(uid 'sink'\) was taken over by job 'flights_2' .*--take-over-from/
       )
       const back = await next("effect-cassandra load")
-      assert.match(back.stderr, /goes on from its own state, after 120 records/)
+      assert.match(back.stderr, /Resuming from checkpoint 3: 120 records were read/)
       await verified()
       assert.match((await shell(moved, 7)).stderr, /was taken over by job 'flights'/)
       // It stays in the command of a supervisor.

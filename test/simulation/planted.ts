@@ -851,7 +851,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "The job that the savepoint is of is not superseded: what is left of it goes on writing.",
     edit(
       takenOver,
-      "seen(yield* claim(job, first.epoch, !isOwn && isSame(last.job, job) ? own : null))",
+      "seen(yield* claim(job, first.epoch, heir))",
       "{ ...first.ledger, epoch: first.epoch, ledger: first.ledger.committed }"
     )
   ),

@@ -1,10 +1,10 @@
 /**
  * What the rows of a job's ledger hold, by their `sub_id`: a number each, of a subtask where it is not negative.
  *
- * The name of the job that has gone on from a savepoint of this one is `jobId uid`, in UTF-8, six bytes to a row (what a
- * JavaScript number holds), below a row that has its length: 0 where nobody is named any more.
+ * The job that has gone on from a savepoint of this one is `jobId@records uid` (behind so many records of this one), in UTF-8, six
+ * bytes to a row (what a JavaScript number holds), below a row that has its length: 0 where nobody is named any more.
  */
-import type { Claim, JobName } from "../../checkpoint/CheckpointCommitter.ts"
+import type { Claim, Heir } from "../../checkpoint/CheckpointCommitter.ts"
 
 /** By `sub_id`. */
 export type Rows = ReadonlyMap<number, number>
@@ -25,8 +25,8 @@ export const identityRow = -2_147_483_648
 
 const rowBytes = 6
 
-export const nameToRows = ({ jobId, uid }: JobName): ReadonlyArray<readonly [row: number, value: number]> => {
-  const bytes = Buffer.from(`${jobId} ${uid}`)
+export const heirToRows = ({ jobId, records, uid }: Heir): ReadonlyArray<readonly [row: number, value: number]> => {
+  const bytes = Buffer.from(`${jobId}@${records} ${uid}`)
   const parts = Math.ceil(bytes.length / rowBytes)
   const padded = Buffer.concat([bytes], parts * rowBytes)
   return [
@@ -38,16 +38,16 @@ export const nameToRows = ({ jobId, uid }: JobName): ReadonlyArray<readonly [row
   ]
 }
 
-export const nameFromRows = (rows: Rows): JobName | null => {
+export const heirFromRows = (rows: Rows): Heir | null => {
   const length = rows.get(nameRow) ?? 0
   if (length <= 0) return null
   const parts = Math.ceil(length / rowBytes)
   const bytes = Buffer.alloc(parts * rowBytes)
   for (let i = 0; i < parts; i++) bytes.writeUIntBE(rows.get(nameRow - 1 - i) ?? 0, i * rowBytes, rowBytes)
-  const text = bytes.subarray(0, length).toString()
-  // A job id has no space in it.
-  const end = text.indexOf(" ")
-  return { jobId: text.slice(0, end), uid: text.slice(end + 1) }
+  // A job id has no space in it, and no @.
+  const [, jobId = "", records, uid = ""] = /^([^ @]*)(?:@(\d+))? ([^]*)$/.exec(bytes.subarray(0, length).toString()) ??
+    []
+  return { jobId, uid, records: Number(records ?? 0) }
 }
 
 /**
@@ -68,7 +68,7 @@ export interface Ledger {
   /** By subtask: everything up to this checkpoint is in. */
   readonly committed: ReadonlyMap<number, number>
   /** The job that has gone on from a savepoint of this one; null if none has. */
-  readonly takenOverBy: JobName | null
+  readonly takenOverBy: Heir | null
   /** What tells it from every other one, as in `Claim`; null if there is none, or it was claimed by an older version only. */
   readonly ledgerId: string | null
 }
@@ -93,7 +93,7 @@ export const committedOf = (rows: Rows): ReadonlyMap<number, number> => new Map(
 const identityOf = (rows: Rows): string | null => rows.get(identityRow)?.toString(36) ?? null
 
 export const toClaim = (rows: Rows): Claim => {
-  const takenOverBy = nameFromRows(rows)
+  const takenOverBy = heirFromRows(rows)
   return {
     epoch: rows.get(epochRow) ?? 0,
     publishedCheckpointId: rows.get(publishedRow) ?? 0,
@@ -112,6 +112,6 @@ export const toLedger = (describe: string, rows: Rows): Ledger => ({
   publishedEpoch: rows.get(publishedEpochRow) ?? 0,
   maxTimestamp: rows.get(timestampRow) ?? 0,
   committed: committedOf(rows),
-  takenOverBy: nameFromRows(rows),
+  takenOverBy: heirFromRows(rows),
   ledgerId: identityOf(rows)
 })

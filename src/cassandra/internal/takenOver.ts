@@ -5,9 +5,12 @@
  * epoch there. So the ledgers lead from a job, by those that have taken it over, to the one that has it now: the first in
  * whose ledger nobody is named. It is there that the next name is written. A job that comes back to a name which it had
  * before clears that name's own entry last; broken off before, it is found to lead in a circle to itself, and goes on.
+ *
+ * With the name stands how many records of the job were behind the point from which the other one goes on. What that one writes
+ * of later records has newer timestamps: whoever takes over from it must not have read further, or older values would stay.
  */
 import * as Effect from "effect/Effect"
-import type { Claim, CommitterError, Fenced, JobName } from "../../checkpoint/CheckpointCommitter.ts"
+import type { Claim, CommitterError, Fenced, Heir, JobName, Origin } from "../../checkpoint/CheckpointCommitter.ts"
 import { TakenOver } from "../../checkpoint/CheckpointCommitter.ts"
 import type { Ledger } from "./ledgerRows.ts"
 
@@ -16,6 +19,14 @@ const isSame = (a: JobName, b: JobName): boolean => a.jobId === b.jobId && a.uid
 interface Link {
   readonly job: JobName
   readonly ledger: Ledger
+}
+
+/** Behind how many records of the first job all have gone on that come after it; 0 if one of them has not gone on from a point of it. */
+const pointOf = (links: ReadonlyArray<Link>): number => {
+  const [first, ...rest] = links.flatMap(({ ledger: { takenOverBy } }) =>
+    takenOverBy === null ? [] : [takenOverBy.records]
+  )
+  return rest.includes(0) ? 0 : first ?? 0
 }
 
 /** What a committer gives for it. */
@@ -28,7 +39,7 @@ export interface Ledgers {
   readonly claim: (
     job: JobName,
     found: number,
-    heir: JobName | null
+    heir: Heir | null
   ) => Effect.Effect<Claim, CommitterError | Fenced>
   /** Nobody has taken the own job over any more; its rows are to be above this timestamp. */
   readonly comeBack: (maxTimestamp: number) => Effect.Effect<void, CommitterError | Fenced>
@@ -53,7 +64,7 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
     const names = links.find(({ ledger: { takenOverBy } }) => takenOverBy !== null && isSame(takenOverBy, owner))
     const refusal = isSame(owner, own) || names === undefined
       ? null
-      : new TakenOver({ job, by: owner, ledger: names.ledger.describe })
+      : new TakenOver({ job, by: owner, ledger: names.ledger.describe, upTo: pointOf(links) })
     return { links, first: { job, ledger: first.ledger, epoch: first.ledger.epoch }, owner, refusal }
   })
 
@@ -62,7 +73,7 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
    * own job: one that was frozen in between must not fence whoever has brought the job back under its first name.
    */
   const supersede = Effect.fnUntraced(function*(
-    job: JobName,
+    job: Origin,
     takeOverFrom?: string
   ): Effect.fn.Return<Claim | null, CommitterError | Fenced | TakenOver> {
     let maxTimestamp = 0
@@ -74,20 +85,28 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
       const found = yield* follow(job)
       if (found === null) return null
       const { first, links, owner, refusal } = found
-      if (refusal !== null && refusal.by.jobId !== takeOverFrom) return yield* refusal
+      const records = job.records ?? 0
+      const refused = refusal?.refuses(takeOverFrom, records) ?? null
+      if (refused !== null) return yield* refused
       yield* checkEpoch
       for (const { ledger } of links) seen(ledger)
       // The last that has a ledger, whoever is named there.
       const last = links.findLast(({ ledger }) => ledger.epoch !== null)!
       const isOwn = isSame(owner, own)
       if (!isOwn && !isSame(last.job, own) && !isSame(last.job, job)) {
-        seen(yield* claim(last.job, last.ledger.epoch!, own))
+        seen(yield* claim(last.job, last.ledger.epoch!, { ...own, records: 0 }))
       }
       if (isSame(job, own)) {
         const { committed, ledgerId, publishedCheckpointId, publishedEpoch } = first.ledger
         return { epoch: first.epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: committed, ledgerId }
       }
-      return seen(yield* claim(job, first.epoch, !isOwn && isSame(last.job, job) ? own : null))
+      const { takenOverBy: before } = first.ledger
+      const heir = before === null
+        ? !isOwn && isSame(last.job, job) ? { ...own, records } : null
+        : records < before.records
+        ? { ...before, records }
+        : null
+      return seen(yield* claim(job, first.epoch, heir))
     })
     while (true) {
       const claimed = yield* attempt.pipe(
