@@ -247,7 +247,11 @@ describe("effect-cassandra status", () => {
     assert.match(text.stdout, /^ATTENTION +stopped before it was done$/m)
     assert.notInclude(text.stdout, "The same load goes on")
     const json = jsonOf(await run(status(directory, "--json")), 7)
-    assert.deepStrictEqual(json.ledger.takenOverBy, { jobId: "cli_taken", uid: "taken", records: json.records })
+    assert.deepStrictEqual(json.ledger.takenOverBy, {
+      jobId: "cli_taken",
+      uid: "taken",
+      records: json.checkpoint.records
+    })
     assert.deepStrictEqual([json.standing, json.isWell], ["stopped", false])
     // From the directory alone nobody knows.
     assert.match((await run(status(directory), offline)).stdout, /stopped before it was done\. The same load goes on$/m)
