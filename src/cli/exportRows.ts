@@ -106,8 +106,8 @@ export const exportRows = Command.make(
   does not stand there. A record that was set aside has "deadLetter", its error, and "record" in place of "values".
   Values of user-defined types are told as their bytes, since the log has only their names.
 
-  Nothing is locked or changed, and nobody is asked. A damaged segment is printed up to the damage, and one that has lost its end
-  up to its last whole block; then it is told how many rows are not there, and the exit code is 7.`
+  Nothing is locked or changed, and nobody is asked. A damaged segment is printed up to the damage, and one that has lost its
+  end up to its last whole block; then it is told how many rows are not there, and the exit code is 7.`
   ),
   Command.withExamples([
     {

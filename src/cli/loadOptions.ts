@@ -130,7 +130,7 @@ export const load = {
   ),
   acceptNewLedger: Flag.toggle(
     "accept-new-ledger",
-    "The ledger of the job was dropped, and the table has its rows: go on with a new one"
+    "The ledger of the job was dropped, and the table has its rows: go on with a new one (default: the state is refused)"
   ),
 
   dryRun: Flag.toggle(
