@@ -157,7 +157,9 @@ export class Operator {
   isKnownToBeMoved(process: Process, exit: Exit.Exit<unknown, unknown>): boolean {
     if (!process.isSuperseded || exit._tag === "Success") return false
     const error = Cause.squash(exit.cause)
-    return error instanceof TakenOver && error.by.jobId === this.jobId && error.job.jobId !== this.jobId
+    // It is recorded before the process that does it has said so.
+    const now = [this.jobId, this.at?.home.jobId]
+    return error instanceof TakenOver && now.includes(error.by.jobId) && error.job.jobId !== this.at?.home.jobId
   }
 
   /** What a process logs, of what became of its savepoint. */
