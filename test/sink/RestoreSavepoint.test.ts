@@ -135,6 +135,15 @@ describe("restoring a savepoint", () => {
       yield* go("c", { savepoint, takeOverFrom: "b" })
     })))
 
+  it.effect("--take-over-from: where the other's ledger is lost, it is the new one that is named; and no third one goes on", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { cluster, go, heir, refused, savepoint } = yield* moved
+      yield* cluster.session().query("DROP TABLE flink_auxiliary.checkpoints_b")
+      yield* go("c", { savepoint, takeOverFrom: "b" })
+      assert.strictEqual(yield* heir("a"), "c")
+      yield* refused("d", { savepoint, takeOverFrom: "b" }, "c", "a")
+    })))
+
   it.effect("from name to name, each from a savepoint of the last one; all of them lead to that", () =>
     Effect.scoped(Effect.gen(function*() {
       const { go, refused, works } = makeWorld()

@@ -93,7 +93,8 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
       // The last that has a ledger, whoever is named there.
       const last = links.findLast(({ ledger }) => ledger.epoch !== null)!
       const isOwn = isSame(owner, own)
-      if (!isOwn && !isSame(last.job, own) && !isSame(last.job, job)) {
+      const isLast = isSame(last.job, job)
+      if (!isOwn && !isSame(last.job, own) && !isLast) {
         seen(yield* claim(last.job, last.ledger.epoch!, { ...own, records: 0 }))
       }
       if (isSame(job, own)) {
@@ -101,9 +102,9 @@ export const make = ({ checkEpoch, claim, comeBack, ledgerOf, own }: Ledgers) =>
         return { epoch: first.epoch, publishedCheckpointId, publishedEpoch, maxTimestamp, ledger: committed, ledgerId }
       }
       const { takenOverBy: before } = first.ledger
-      const heir = before === null
-        ? !isOwn && isSame(last.job, job) ? { ...own, records } : null
-        : records < before.records
+      const heir = !isOwn && isLast
+        ? { ...own, records }
+        : before !== null && records < before.records
         ? { ...before, records }
         : null
       return seen(yield* claim(job, first.epoch, heir))
