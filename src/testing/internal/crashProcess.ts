@@ -42,10 +42,12 @@ export class Process extends Owner {
   /** It meets no faults any more. */
   isCalm = false
   /**
-   * It has claimed something by a conditional batch, and knows it: it has read since. One that has not would claim when it
-   * thaws, and be the next process, not a zombie.
+   * It has claimed something by a conditional batch, and knows it: it has read of that table since. One that has not would claim
+   * when it thaws, and be the next process, not a zombie.
    */
   claim: "none" | "applied" | "known" = "none"
+  /** The table of that batch. */
+  claimed = ""
   wasFrozen = false
   /** A process was started after it. */
   isSuperseded = false
@@ -125,7 +127,7 @@ export const watchedSession = (
     query: (cql, params, options) =>
       Effect.tap(watch(session.query(cql, params, options), { kind: "query", cql }), () =>
         Effect.sync(() => {
-          if (process.claim === "applied") process.claim = "known"
+          if (process.claim === "applied" && cql.includes(process.claimed)) process.claim = "known"
         })),
     execute,
     stream: (cql, params, options) =>
@@ -151,7 +153,9 @@ export const watchedSession = (
         watch(session.batch(statements, options), { kind: isConditional ? "lwt" : "batch", cql }),
         ({ applied }) =>
           Effect.sync(() => {
-            if (applied === true && process.claim === "none") process.claim = "applied"
+            if (applied !== true || cql === null || process.claim !== "none") return
+            process.claim = "applied"
+            process.claimed = /(?:INTO|UPDATE|FROM)\s+(\S+)/i.exec(cql)?.[1] ?? ""
           })
       )
     }
