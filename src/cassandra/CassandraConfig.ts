@@ -11,7 +11,8 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
 /**
- * Consistency levels, named as in CQL. `SERIAL` and `LOCAL_SERIAL` are for reads that must see every conditional write.
+ * Consistency levels, named as in CQL, in the order of their codes in the native protocol (`ANY` is 0). `SERIAL` and `LOCAL_SERIAL`
+ * are for reads that must see every conditional write.
  *
  * @category schemas
  * @since 0.1.0

@@ -9,7 +9,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Result from "effect/Result"
 import type { Claim, CommitterError, Fenced, TakenOver } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import type { Manifest, SegmentHandle } from "../checkpoint/Manifest.ts"
@@ -17,7 +16,7 @@ import { ledgerIdOf } from "../checkpoint/Manifest.ts"
 import { ioError, syncDirectory } from "../state/internal/files.ts"
 import * as SegmentRows from "../state/SegmentRows.ts"
 import { StateBackend } from "../state/StateBackend.ts"
-import type { StateDirectory } from "../state/StateDirectory.ts"
+import * as StateDirectory from "../state/StateDirectory.ts"
 import type { Cut, Feasible, Plan } from "../state/StateRepair.ts"
 import * as StateRepair from "../state/StateRepair.ts"
 import type { StateIoError, StateUnusable, WalError } from "../state/WalError.ts"
@@ -33,7 +32,7 @@ import * as Recovery from "./Recovery.ts"
 export interface Claimed {
   readonly claim: Claim
   /** As it was found when the claim stood. */
-  readonly state: StateDirectory
+  readonly state: StateDirectory.StateDirectory
   readonly plan: Plan
 }
 
@@ -50,7 +49,7 @@ export interface Claimed {
  * @since 0.1.0
  */
 export const claim = Effect.fnUntraced(function*<E, R>(
-  look: Effect.Effect<StateDirectory, E, R>,
+  look: Effect.Effect<StateDirectory.StateDirectory, E, R>,
   takeOverFrom?: string | undefined
 ): Effect.fn.Return<
   Claimed,
@@ -62,11 +61,10 @@ export const claim = Effect.fnUntraced(function*<E, R>(
   const current = Effect.retry(committer.current, Recovery.claimRetry)
   const before = yield* CurrentState.find(Effect.map(current, (known) => ({ describe, ...known })), look)
   const { jobId, uid } = before.state
-  const newest = before.state.checkpoints[0]
-  // What it goes on from may be older, but nobody knows before it is planned.
-  const records = newest !== undefined && Result.isSuccess(newest.manifest) ? newest.manifest.success.records : 0
+  // A repair goes on from this one or, if its segments are damaged, from an older one.
+  const records = StateDirectory.newest(before.state)?.records ?? 0
   yield* Recovery.mustBeOwner({ jobId, uid, records }, takeOverFrom)
-  const above = newest?.epoch ?? 0
+  const above = before.state.checkpoints[0]?.epoch ?? 0
   const claimEpoch = Effect.retry(committer.claimEpoch(null, above), Recovery.claimRetry)
   const { ledger: claim, state } = yield* CurrentState.find(
     Effect.map(claimEpoch, (claim) => ({ describe, ...claim })),
@@ -78,7 +76,7 @@ export const claim = Effect.fnUntraced(function*<E, R>(
 
 /** Moves a file out of the way of every start, durably. */
 const setAside = Effect.fnUntraced(function*(
-  { directory }: StateDirectory,
+  { directory }: StateDirectory.StateDirectory,
   room: "checkpoints" | "segments",
   name: string
 ): Effect.fn.Return<void, WalError, FileSystem.FileSystem> {
@@ -106,7 +104,7 @@ const keep = Effect.fnUntraced(function*({ handle, scan }: Cut, epoch: number, n
  * @since 0.1.0
  */
 export const carryOut = Effect.fnUntraced(function*(
-  state: StateDirectory,
+  state: StateDirectory.StateDirectory,
   plan: Feasible,
   claim: Claim
 ): Effect.fn.Return<

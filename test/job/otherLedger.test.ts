@@ -3,32 +3,22 @@
  * was dropped, and has begun anew.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
-import { Record } from "../../src/checkpoint/Element.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as ManualCommit from "../../src/sink/ManualCommit.ts"
-import type { Source } from "../../src/source/Source.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
-import { end, pass } from "./virtualTime.ts"
+import { timedRows } from "./timedRows.ts"
+import { runFor, toEnd } from "./virtualTime.ts"
 
 const names = { jobId: "job", uid: "sink" }
 const table = "flink_auxiliary.checkpoints_job"
+const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
 
 /** A row every 100 ms. */
-const rows = (count: number): Source<{ readonly id: number; readonly v: number }> => ({
-  describe: "rows",
-  total: null,
-  progress: () => 0,
-  read: (from) =>
-    Stream.range(Number(from?.["next"] ?? 0), count - 1).pipe(
-      Stream.rechunk(1),
-      Stream.tap(() => Effect.sleep("100 millis")),
-      Stream.map((v) => ({ records: [new Record({ id: v, v }, v)], position: { next: v + 1 } }))
-    )
-})
+const rows = (count: number) => timedRows(count, 100)
 
 const makeCluster = Effect.gen(function*() {
   const cluster = SimulatedCassandra.makeCluster()
@@ -70,15 +60,6 @@ const on = (
 
 const job = (count: number, acceptNewLedger?: boolean) =>
   Job.run({ source: rows(count), checkpoint: { interval: "1 second" }, sink: { query }, acceptNewLedger })
-const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
-
-const toEnd = <A, E>(self: Effect.Effect<A, E>) => Effect.flatMap(Effect.forkChild(self), end)
-
-const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, millis: number) {
-  const fiber = yield* Effect.forkChild(Effect.exit(self))
-  yield* pass(millis)
-  yield* Fiber.interrupt(fiber)
-})
 
 const ledgerOf = ({ cluster }: Cluster) => CassandraCommitter.readLedger(cluster.session(), names)
 
@@ -157,11 +138,11 @@ describe("another ledger", () => {
         yield* runFor(Effect.provide(job(80, true), on(store, here, true, requests)), 1500)
         const plain = yield* toEnd(Effect.exit(Effect.provide(job(80), on(store, here))))
         told.add(Exit.isSuccess(plain) ? "accepted" : "refused")
-        const both = yield* Effect.forkChild(Effect.all(
+        const both = Effect.all(
           [1, 2].map(() => Effect.exit(Effect.provide(job(80, true), on(store, here)))),
           { concurrency: 2 }
-        ))
-        const ends = yield* end(both)
+        )
+        const ends = yield* toEnd(both)
         assert.isTrue(ends.some(Exit.isSuccess), `${requests}: ${String(ends)}`)
         assert.deepStrictEqual(yield* here.found, all(80), String(requests))
         assert.strictEqual(store.manifests[0]!.ledgerId, (yield* ledgerOf(here)).ledgerId)

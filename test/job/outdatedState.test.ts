@@ -3,38 +3,27 @@
  * then somebody runs it with the first again. The ledger's marks are not about the rows of that one any more.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
 import { CassandraSession } from "../../src/cassandra/CassandraSession.ts"
-import { Record } from "../../src/checkpoint/Element.ts"
 import * as Job from "../../src/job/Job.ts"
 import * as ManualCommit from "../../src/sink/ManualCommit.ts"
 import * as ManualRepair from "../../src/sink/ManualRepair.ts"
-import type { Source } from "../../src/source/Source.ts"
 import * as DirectorySnapshot from "../../src/state/DirectorySnapshot.ts"
 import * as FileStateBackend from "../../src/state/FileStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
 import * as StateDirectory from "../../src/state/StateDirectory.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { end, pass } from "./virtualTime.ts"
+import { timedRows } from "./timedRows.ts"
+import { end, pass, runFor, toEnd } from "./virtualTime.ts"
 
 const names = { jobId: "job", uid: "sink" }
 const directory = "/state"
 const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
 
 /** A row every 100 ms. */
-const rows = (count: number): Source<{ readonly id: number; readonly v: number }> => ({
-  describe: "rows",
-  total: null,
-  progress: () => 0,
-  read: (from) =>
-    Stream.range(Number(from?.["next"] ?? 0), count - 1).pipe(
-      Stream.rechunk(1),
-      Stream.tap(() => Effect.sleep("100 millis")),
-      Stream.map((v) => ({ records: [new Record({ id: v, v }, v)], position: { next: v + 1 } }))
-    )
-})
+const rows = (count: number) => timedRows(count, 100)
 
 const world = Effect.gen(function*() {
   const cluster = SimulatedCassandra.makeCluster()
@@ -79,15 +68,6 @@ const job = (count: number) =>
     checkpoint: { interval: "1 second", minPause: 0, pendingCheckpointsMax: 100 },
     sink: { query }
   })
-
-/** Runs for so long, and is gone. */
-const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, millis: number) {
-  const fiber = yield* Effect.forkChild(Effect.exit(self))
-  yield* pass(millis)
-  yield* Fiber.interrupt(fiber)
-})
-
-const toEnd = <A, E>(self: Effect.Effect<A, E>) => Effect.flatMap(Effect.forkChild(self), end)
 
 const all = (count: number) => Array.from({ length: count }, (_, i) => i)
 

@@ -4,7 +4,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, Stream } from "effect"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
-import { Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
 import * as Job from "../../src/job/Job.ts"
 import type { Source } from "../../src/source/Source.ts"
@@ -12,27 +11,16 @@ import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
 import * as Savepoint from "../../src/state/Savepoint.ts"
 import * as SimulatedCassandra from "../../src/testing/SimulatedCassandra.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { end, pass } from "./virtualTime.ts"
-
-interface Row {
-  readonly id: number
-  readonly v: number
-}
+import type { Row } from "./timedRows.ts"
+import { timedRows } from "./timedRows.ts"
+import { end, pass, toEnd } from "./virtualTime.ts"
 
 const query = "INSERT INTO sim.t (id, v) VALUES (?, ?)"
 
-/** A row a second, for ever; or up to a number. */
-const seconds = (count: number): Source<Row> => ({
-  describe: "seconds",
-  total: null,
-  progress: () => 0,
-  read: (from) =>
-    Stream.range(Number(from?.["next"] ?? 0), count - 1).pipe(
-      Stream.rechunk(1),
-      Stream.mapEffect((v) => Effect.as(Effect.sleep("1 second"), v)),
-      Stream.map((v) => ({ records: [new Record({ id: v % 4, v }, v)], position: { next: v + 1 } }))
-    )
-})
+/** A row a second, of four keys by turns. */
+const seconds = (count: number) => timedRows(count, 1000, 4)
+
+const hour = { interval: "1 hour" } as const
 
 const world = Effect.gen(function*() {
   const cluster = SimulatedCassandra.makeCluster()
@@ -57,10 +45,15 @@ const world = Effect.gen(function*() {
       cluster.rows(`flink_auxiliary.checkpoints_${jobId}`),
       (all) => new Map(all.map(({ row }) => [Number(row["sub_id"]), Number(row["checkpoint_id"])]))
     )
-  return { cluster, process, table, ledger }
+  /** Jobs that read a source, each to its end, whatever that is. */
+  const jobsOf = (source: Source<Row>) => (jobId: string, options: object, store: MemoryStateBackend.MemoryStore) =>
+    toEnd(
+      Effect.exit(Job.run({ source, checkpoint: hour, sink: { query }, ...options })).pipe(
+        Effect.provide(process(jobId, store))
+      )
+    )
+  return { cluster, process, table, ledger, jobsOf }
 })
-
-const hour = { interval: "1 hour" } as const
 
 describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
   it.effect("a running job gives a checkpoint of now, and goes on; another job goes on from it", () =>
@@ -185,31 +178,24 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
 
   it.effect("a job that was moved is not started under its old name, unless it is taken back", () =>
     Effect.gen(function*() {
-      const { cluster, ledger, process, table } = yield* world
+      const { cluster, ledger, process, table, jobsOf } = yield* world
       const store = MemoryStateBackend.makeStore()
       const savepoint = yield* Effect.scoped(Effect.gen(function*() {
         const handle = yield* Job.start({ source: seconds(100), checkpoint: hour, sink: { query } })
         yield* pass(3500)
         return yield* end(yield* Effect.forkChild(handle.savepoint(Savepoint.writeTo("/savepoints"))))
       })).pipe(Effect.provide(process("a", store)))
-      const run = (jobId: string, options: object, of = store) =>
-        Effect.flatMap(
-          Effect.forkChild(
-            Effect.exit(Job.run({ source: seconds(6), checkpoint: hour, sink: { query }, ...options }))
-              .pipe(Effect.provide(process(jobId, of)))
-          ),
-          end
-        )
+      const run = jobsOf(seconds(6))
       const other = MemoryStateBackend.makeStore()
       assert.isTrue(Exit.isSuccess(yield* run("b", { fromSavepoint: savepoint }, other)))
       const before = yield* ledger("a")
-      const refused = yield* run("a", {})
+      const refused = yield* run("a", {}, store)
       assert.match(String(refused), /Job 'a' \(uid 'sink'\) was taken over by job 'b' .*--take-over-from b/)
-      assert.match(String(yield* run("a", { takeOverFrom: "c" })), /was taken over by job 'b'/)
+      assert.match(String(yield* run("a", { takeOverFrom: "c" }, store)), /was taken over by job 'b'/)
       const mistaken = { takeOverFrom: "b", sink: { query: "INSERT INTO sim.nowhere (id) VALUES (?)" } }
-      assert.isTrue(Exit.isFailure(yield* run("a", mistaken)))
+      assert.isTrue(Exit.isFailure(yield* run("a", mistaken, store)))
       assert.deepStrictEqual(yield* ledger("a"), before, "nobody is disturbed")
-      const back = yield* run("a", { takeOverFrom: "b" })
+      const back = yield* run("a", { takeOverFrom: "b" }, store)
       assert.isTrue(Exit.isSuccess(back) && back.value.rows === 3, String(back))
       assert.deepStrictEqual(yield* table, [[0, 4], [1, 5], [2, 2], [3, 3]])
       const written = (yield* cluster.rows("sim.t")).map(({ writetimes }) => Number(writetimes.get("v")))
@@ -223,21 +209,14 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
 
   it.effect("one that is done says who has gone on from it, and can be taken back; then there is nothing to do", () =>
     Effect.gen(function*() {
-      const { ledger, process } = yield* world
+      const { ledger, process, jobsOf } = yield* world
       const own = MemoryStateBackend.makeStore()
       const savepoint = yield* Effect.scoped(Effect.gen(function*() {
         const handle = yield* Job.start({ source: seconds(4), checkpoint: hour, sink: { query } })
         yield* end(yield* Effect.forkChild(handle.result))
         return yield* handle.savepoint(Savepoint.writeTo("/savepoints"))
       })).pipe(Effect.provide(process("a", own)))
-      const run = (jobId: string, options: object, of: MemoryStateBackend.MemoryStore) =>
-        Effect.flatMap(
-          Effect.forkChild(
-            Effect.exit(Job.run({ source: seconds(4), checkpoint: hour, sink: { query }, ...options }))
-              .pipe(Effect.provide(process(jobId, of)))
-          ),
-          end
-        )
+      const run = jobsOf(seconds(4))
       const isDone = (exit: Effect.Success<ReturnType<typeof run>>) =>
         Exit.isSuccess(exit) && exit.value.outcome === "nothing-to-do"
       assert.isTrue(isDone(yield* run("a", {}, own)))
@@ -258,7 +237,7 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
 
   it.effect("one that was ahead of the savepoint is not taken back behind it, where older values would stay; from the savepoint it is", () =>
     Effect.gen(function*() {
-      const { process, table } = yield* world
+      const { process, table, jobsOf } = yield* world
       const own = MemoryStateBackend.makeStore()
       const savepoint = yield* Effect.scoped(Effect.gen(function*() {
         const handle = yield* Job.start({ source: seconds(6), checkpoint: hour, sink: { query } })
@@ -267,28 +246,20 @@ describe("JobHandle.savepoint and Job.start({ fromSavepoint })", () => {
         yield* end(yield* Effect.forkChild(handle.result))
         return taken
       })).pipe(Effect.provide(process("a", own)))
-      const said: Array<string> = []
-      const run = (jobId: string, options: object, of: MemoryStateBackend.MemoryStore) =>
-        Effect.flatMap(
-          Effect.forkChild(
-            Job.run({ source: seconds(6), checkpoint: hour, sink: { query }, ...options }).pipe(
-              Effect.provide(process(jobId, of)),
-              Effect.provide(Logger.layer([Logger.make(({ message }) => said.push(String(message)))]))
-            )
-          ),
-          end
-        )
+      const run = jobsOf(seconds(6))
       const all: Array<readonly [number, number]> = [[0, 4], [1, 5], [2, 2], [3, 3]]
       assert.deepStrictEqual(yield* table, all)
       // It reads one record again, and is given up.
-      yield* run("b", { fromSavepoint: savepoint, source: seconds(2) }, MemoryStateBackend.makeStore())
+      const given = yield* run("b", { fromSavepoint: savepoint, source: seconds(2) }, MemoryStateBackend.makeStore())
+      assert.isTrue(Exit.isSuccess(given))
       assert.deepStrictEqual(yield* table, [[0, 4], [1, 1], [2, 2], [3, 3]])
-      const tooLate = yield* Effect.exit(run("a", { takeOverFrom: "b" }, own))
+      const tooLate = yield* run("a", { takeOverFrom: "b" }, own)
       assert.match(
         String(tooLate),
         /Job 'a' \(uid 'sink'\) can't go on behind 6 records: job 'b' \(uid 'sink'\) has gone on from a point behind 1 records/
       )
-      yield* run("a", { fromSavepoint: savepoint, takeOverFrom: "b" }, MemoryStateBackend.makeStore())
+      const back = { fromSavepoint: savepoint, takeOverFrom: "b" }
+      assert.isTrue(Exit.isSuccess(yield* run("a", back, MemoryStateBackend.makeStore())))
       assert.deepStrictEqual(yield* table, all)
     }))
 

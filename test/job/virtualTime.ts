@@ -11,3 +11,13 @@ export const end = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
   while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
   return yield* Fiber.join(fiber)
 })
+
+/** Runs it until it has ended. */
+export const toEnd = <A, E>(self: Effect.Effect<A, E>) => Effect.flatMap(Effect.forkChild(self), end)
+
+/** Runs for so long, and is gone. */
+export const runFor = Effect.fnUntraced(function*<A, E>(self: Effect.Effect<A, E>, millis: number) {
+  const fiber = yield* Effect.forkChild(Effect.exit(self))
+  yield* pass(millis)
+  yield* Fiber.interrupt(fiber)
+})

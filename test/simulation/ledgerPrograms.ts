@@ -5,7 +5,7 @@ import * as FaultProgram from "../../src/testing/FaultProgram.ts"
 import type { Dice } from "../../src/testing/internal/dice.ts"
 import type { Program } from "./program.ts"
 import type { JobRun } from "./verbPrograms.ts"
-import { withProcesses } from "./verbPrograms.ts"
+import { brokenOff, withProcesses } from "./verbPrograms.ts"
 
 /** Where whoever accepts a new ledger can die, or be frozen. */
 const places: ReadonlyArray<string> = [
@@ -33,18 +33,8 @@ const jobEnd = (dice: Dice): FaultProgram.End => ({
   where: dice.pick(["after rename *.manifest.tmp", "after rename *.manifest.tmp", "before batch", "after batch", "lwt"])
 })
 
-const endOfAcceptance = (dice: Dice, mayFreeze: boolean): FaultProgram.End => {
-  if (dice.chance(0.3)) return { kind: "finish" }
-  const point = { at: dice.between(1, 4), where: dice.pick(places) }
-  return mayFreeze && dice.chance(0.4)
-    ? {
-      kind: "freeze",
-      ...point,
-      thawAfter: dice.pick([0, dice.below(30), dice.between(20, 120), null]),
-      thawWhere: ""
-    }
-    : { kind: "crash", ...point, mode: dice.pick(["kill", "kill", "lost", "scattered", "mixed"]) }
-}
+const endOfAcceptance = (dice: Dice, mayFreeze: boolean): FaultProgram.End =>
+  dice.chance(0.3) ? { kind: "finish" } : brokenOff(dice, { atMax: 4, places, mayFreeze })
 
 /** The same records, cluster and disk, with other processes. */
 export const withLostLedger = (dice: Dice, program: Program): Program => {

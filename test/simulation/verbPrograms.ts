@@ -80,10 +80,20 @@ const placesOfVerbs: ReadonlyArray<string> = [
   "query"
 ]
 
-const verbEnd = (dice: Dice): FaultProgram.End => {
-  if (dice.chance(0.5)) return { kind: "finish" }
-  const point = { at: dice.between(1, 5), where: dice.pick(placesOfVerbs) }
-  return dice.chance(0.4)
+const verbEnd = (dice: Dice): FaultProgram.End =>
+  dice.chance(0.5) ? { kind: "finish" } : brokenOff(dice, { atMax: 5, places: placesOfVerbs, mayFreeze: true })
+
+/** A process that is frozen, or dies, at one of the first `atMax` steps of a kind. */
+export const brokenOff = (
+  dice: Dice,
+  { atMax, mayFreeze, places }: {
+    readonly atMax: number
+    readonly places: ReadonlyArray<string>
+    readonly mayFreeze: boolean
+  }
+): FaultProgram.End => {
+  const point = { at: dice.between(1, atMax), where: dice.pick(places) }
+  return mayFreeze && dice.chance(0.4)
     ? {
       kind: "freeze",
       ...point,

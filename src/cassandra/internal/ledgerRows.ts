@@ -105,13 +105,7 @@ export const toClaim = (rows: Rows): Claim => {
   }
 }
 
-export const toLedger = (describe: string, rows: Rows): Ledger => ({
-  describe,
-  epoch: rows.get(epochRow) ?? null,
-  publishedCheckpointId: rows.get(publishedRow) ?? 0,
-  publishedEpoch: rows.get(publishedEpochRow) ?? 0,
-  maxTimestamp: rows.get(timestampRow) ?? 0,
-  committed: committedOf(rows),
-  takenOverBy: heirFromRows(rows),
-  ledgerId: identityOf(rows)
-})
+export const toLedger = (describe: string, rows: Rows): Ledger => {
+  const { ledger: committed, takenOverBy = null, ...known } = toClaim(rows)
+  return { describe, ...known, epoch: rows.get(epochRow) ?? null, committed, takenOverBy, ledgerId: identityOf(rows) }
+}

@@ -1,6 +1,7 @@
 /**
  * What a server answers instead of a result, by the code that the protocol has for it.
  */
+import { Consistency } from "../CassandraConfig.ts"
 import * as Reason from "../CassandraErrorReason.ts"
 import { grantOf } from "./grant.ts"
 import type { ClassifyContext } from "./requestText.ts"
@@ -13,20 +14,6 @@ export interface Base {
   readonly uncertain: boolean | undefined
 }
 
-const consistencyNames = [
-  "ANY",
-  "ONE",
-  "TWO",
-  "THREE",
-  "QUORUM",
-  "ALL",
-  "LOCAL_QUORUM",
-  "EACH_QUORUM",
-  "SERIAL",
-  "LOCAL_SERIAL",
-  "LOCAL_ONE"
-]
-
 /** `text` is the server's. A code that is not known is an `Unknown`. */
 export const serverError = (
   code: number,
@@ -37,7 +24,7 @@ export const serverError = (
 ): Reason.CassandraErrorReason => {
   const at = `at ${placeOf(context)}`
   const number = (key: string): number => Number(read(cause, key) ?? 0)
-  const consistency = consistencyNames[number("consistencies")] ?? "UNKNOWN"
+  const consistency = Consistency.literals[number("consistencies")] ?? "UNKNOWN"
   const writeType = String(read(cause, "writeType") ?? "UNKNOWN")
   const received = number("received")
   const required = number("blockFor")
