@@ -128,6 +128,8 @@ describe.concurrent("--log-file", () => {
     const patient = ["--restart=fixed-delay", "--restart-delay=1 hour", `--log-file=${log}`]
     const child = await start(load("killed", file, "none", ...patient), { fileBlocksMax: 100 })
     await until(child, "a failure", () => child.stderr().includes("starts again in 1h: Could not write"))
+    // The terminal has it first: a kill must not come between the two.
+    await until(child, "the same in the file", () => Fs.readFileSync(log, "utf8").includes("starts again in 1h"))
     child.kill("SIGKILL")
     await child.ended
     const lines = linesOf(log)
