@@ -11,6 +11,7 @@ import * as CheckpointCommitter from "effect-cassandra/checkpoint/CheckpointComm
 import * as Metrics from "effect-cassandra/checkpoint/CheckpointMetrics"
 import { Record } from "effect-cassandra/checkpoint/Element"
 import * as Job from "effect-cassandra/job/Job"
+import * as ChunkEncoder from "effect-cassandra/sink/ChunkEncoder"
 import * as Sink from "effect-cassandra/sink/WriteAheadSink"
 import * as FileStateBackend from "effect-cassandra/state/FileStateBackend"
 import * as MemoryStateBackend from "effect-cassandra/state/MemoryStateBackend"
@@ -102,15 +103,23 @@ const wholeJob = Effect.gen(function*() {
 
 const encode = Effect.gen(function*() {
   const open = yield* Sink.open<BenchRow>(sink)
-  const encodeChunk = Sink.encodeChunk(open, options.parallelism)
+  const encoder = ChunkEncoder.make(open, options.parallelism)
   const rowAt = makeRowAt(workload)
   const chunk = Array.from({ length: 1024 }, (_, i) => new Record(rowAt(i), i))
   const chunks = Math.max(1, Math.round(options.rows / chunk.length))
-  const loop = Effect.sync(() => {
+  const loop = Effect.gen(function*() {
     let rows = 0
-    for (let i = 0; i < chunks; i++) {
-      for (const part of encodeChunk(chunk)) for (const element of part) if (!("_tag" in element)) rows += element.rows
-    }
+    const written = (parts: ChunkEncoder.Parts) =>
+      Effect.sync(() => {
+        for (const part of parts) {
+          for (const element of part) {
+            if ("_tag" in element) continue
+            rows += element.rows
+            element.release?.()
+          }
+        }
+      })
+    for (let i = 0; i < chunks; i++) yield* encoder.encode(chunk, written)
     return rows
   })
   yield* loop

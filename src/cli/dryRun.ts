@@ -10,8 +10,8 @@ import * as Stream from "effect/Stream"
 import type { Session } from "../cassandra/CassandraSession.ts"
 import type { Located } from "../checkpoint/Element.ts"
 import { placeText } from "../checkpoint/Element.ts"
-import { estimateBytes } from "../sink/BatchPlan.ts"
 import * as RowEncoder from "../sink/RowEncoder.ts"
+import * as ServerSize from "../sink/ServerSize.ts"
 import type { SinkStatement } from "../sink/SinkStatement.ts"
 import type { SourceError } from "../source/SourceError.ts"
 import { WireBuffer } from "../wire/WireBuffer.ts"
@@ -76,7 +76,7 @@ export const dryRun = Effect.fnUntraced(function*(
 
   const lookAtRow = (place: number, { params }: typeof writers[number]) => {
     const values = valuesOf(out.bytes, 0, out.length)
-    const bytes = estimateBytes(values.length, out.length)
+    const bytes = ServerSize.ofValues(values.length, out.length)
     if (bytes > found.largestRowBytes) found.largestRowBytes = bytes
     if (bytes > rowBytesMax) {
       say(

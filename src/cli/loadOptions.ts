@@ -163,7 +163,7 @@ export const load = {
   ),
 
   parallelism: Flag.withDefault("parallelism", Flag.count(1, 1024), "1", "Subtasks that log and send side by side"),
-  maxInFlight: Flag.withDefault("max-in-flight", Flag.count(1, 32_768), "64", "Requests under way at once"),
+  maxInFlight: Flag.withDefault("max-in-flight", Flag.count(1, 32_768), "256", "Requests under way at once"),
   maxRowsPerSecond: Flag.optional(
     "max-rows-per-second",
     Flag.count(1),

@@ -7,6 +7,8 @@
 import type { ReplicaSets } from "../cassandra/ReplicaSets.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
 import { partitionHash } from "../wire/WireValues.ts"
+import type { ManyCells } from "./ServerSize.ts"
+import * as ServerSize from "./ServerSize.ts"
 
 /**
  * How large a batch may become.
@@ -17,16 +19,16 @@ import { partitionHash } from "../wire/WireValues.ts"
 export interface BatchBounds {
   /** Rows in a batch of one partition. */
   readonly partitionRowsMax: number
-  /** Estimated bytes of a batch of one partition, on which the server sets no warning. */
+  /** Bytes of a batch of one partition, of which the server does not warn. */
   readonly partitionBytesMax: number
   /** Partitions in a batch of several; the server warns beyond 10. */
   readonly partitionsMax: number
-  /** Estimated bytes of a batch of several partitions; the server warns beyond 5 KiB. */
+  /** Bytes of a batch of several partitions as the server counts them (`ServerSize`); it warns beyond 5 KiB. */
   readonly mixedBytesMax: number
 }
 
 /**
- * A little below where a Cassandra with its default settings warns.
+ * No more than a Cassandra with its default settings takes without a warning.
  *
  * @category constants
  * @since 0.1.0
@@ -35,11 +37,11 @@ export const defaultBounds: BatchBounds = {
   partitionRowsMax: 100,
   partitionBytesMax: 32 * 1024,
   partitionsMax: 10,
-  mixedBytesMax: 4 * 1024
+  mixedBytesMax: 5 * 1024
 }
 
 /**
- * Rows that go in one request; `bytes` is their estimated size on the server.
+ * Rows that go in one request; `bytes` is their size on the server, or a little more.
  *
  * @category models
  * @since 0.1.0
@@ -48,17 +50,6 @@ export interface Request {
   readonly rows: ReadonlyArray<LoggedRow>
   readonly bytes: number
 }
-
-/**
- * What a row counts on the server, in bytes: keys, values, and for each cell its timestamp and flags. This is a little
- * above it. `wireBytes` are those of all values with their lengths before them, as in a frame.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const estimateBytes = (valueCount: number, wireBytes: number): number => 48 + 12 * valueCount + wireBytes
-
-const estimate = ({ from, to, valueCount }: LoggedRow): number => estimateBytes(valueCount, to - from)
 
 /** Makes no object for a partition: most of them have one row, and there are as many as rows. */
 class Groups {
@@ -162,7 +153,8 @@ interface Mixed extends Request {
 
 /**
  * All of `rows`, which are of one statement, in requests. `keys` are the values that make the partition key (empty: unknown,
- * one request a row). With `replicaSets` the rows of a batch are all of one set.
+ * one request a row). With `replicaSets` the rows of a batch are all of one set. `many` are the values that become several
+ * cells.
  *
  * @category combinators
  * @since 0.1.0
@@ -171,11 +163,12 @@ export const plan = (
   rows: ReadonlyArray<LoggedRow>,
   keys: ReadonlyArray<number>,
   bounds: BatchBounds = defaultBounds,
-  replicaSets: ReplicaSets | null = null
+  replicaSets: ReplicaSets | null = null,
+  many: ReadonlyArray<ManyCells> = []
 ): Array<Request> => {
   const requests: Array<Request> = []
   if (keys.length === 0) {
-    for (const row of rows) requests.push({ rows: [row], bytes: estimate(row) })
+    for (const row of rows) requests.push({ rows: [row], bytes: ServerSize.ofRow(row, many) })
     return requests
   }
   groups.clear(rows.length)
@@ -186,7 +179,7 @@ export const plan = (
   }
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]!
-    const bytes = estimate(row)
+    const bytes = ServerSize.ofRow(row, many)
     const group = groups.of(partitionHash(row.bytes, row.from, keys))
     const count = groups.count[group]!
     if (count >= bounds.partitionRowsMax || (count > 0 && groups.bytes[group]! + bytes > bounds.partitionBytesMax)) {

@@ -37,10 +37,10 @@ import type { SinkStatement } from "./SinkStatement.ts"
  * @since 0.1.0
  */
 export interface BatchWriterOptions {
-  /** Requests under way at once, over all subtasks: at most so many, fewer while Cassandra is slow or fails. Default 64. */
+  /** Requests under way at once, over all subtasks: at most so many, fewer while Cassandra is slow or fails. Default 256. */
   readonly requestsInFlightMax?: number | undefined
   /**
-   * Requests that are sent together, in one write to the network. Default 8, and no more than an eighth of
+   * Requests that are sent together, in one write to the network. Default 32, and no more than an eighth of
    * `requestsInFlightMax`.
    */
   readonly burstMax?: number | undefined
@@ -111,11 +111,11 @@ export const make = Effect.fnUntraced(function*(
   options: BatchWriterOptions = {}
 ): Effect.fn.Return<BatchWriter, never, CassandraSession> {
   const session = yield* CassandraSession
-  const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 64)
+  const requestsInFlightMax = Math.max(1, options.requestsInFlightMax ?? 256)
   const limit = AdaptiveLimit.make(requestsInFlightMax)
   const gate = RequestGate.make(() => limit.value)
   // Few enough that several bursts are under way: one is prepared while others are answered.
-  const burstMax = Math.max(1, options.burstMax ?? Math.min(8, requestsInFlightMax >> 3))
+  const burstMax = Math.max(1, options.burstMax ?? Math.min(32, requestsInFlightMax >> 3))
   const clock = yield* Clock.Clock
   const sendRetry = options.sendRetry ?? Retry.standard
   yield* Metric.update(Metrics.requestsLimit, limit.value)
@@ -267,8 +267,11 @@ export const make = Effect.fnUntraced(function*(
       return Effect.fail(new RowRefused({ ...locate(row.place), checkpointId, query, detail: error.message }))
     })
 
-  const planOf = ({ partitionKeys, table }: SinkStatement, rows: ReadonlyArray<LoggedRow>): Array<Request> =>
-    plan(rows, partitionKeys, options.batchBounds, session.replicaSets?.(table.keyspace) ?? null)
+  const planOf = (
+    { manyCells, partitionKeys, table }: SinkStatement,
+    rows: ReadonlyArray<LoggedRow>
+  ): Array<Request> =>
+    plan(rows, partitionKeys, options.batchBounds, session.replicaSets?.(table.keyspace) ?? null, manyCells)
 
   const planAll = (rows: ReadonlyArray<LoggedRow>): Array<Request> =>
     only !== null

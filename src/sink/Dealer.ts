@@ -9,12 +9,12 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Element } from "../checkpoint/Element.ts"
+import * as ChunkEncoder from "./ChunkEncoder.ts"
 import type { TooManyBadRecords } from "./DeadLetters.ts"
 import type { RecordRefused } from "./SinkError.ts"
 import type { EncodedElement, OpenSink } from "./Subtask.ts"
-import { encodeChunkEffect } from "./WriteAheadSink.ts"
 
-/** Chunks that a subtask may be behind the others before all wait for it. */
+/** Blocks that a subtask may be behind the others before all wait for it. */
 const chunksAhead = 4
 
 /**
@@ -36,12 +36,12 @@ export const deal = Effect.fnUntraced(function*<A, E, R>(
     Array.from({ length: parallelism }, (_, i) => i),
     () => Queue.bounded<EncodedElement, E | RecordRefused | TooManyBadRecords | Cause.Done>(chunksAhead)
   )
-  const encode = encodeChunkEffect(sink, parallelism)
+  const encoder = ChunkEncoder.make(sink, parallelism)
   yield* Stream.runForEachArray(
     elements,
     (chunk) =>
-      Effect.flatMap(
-        encode(chunk),
+      encoder.encode(
+        chunk,
         (parts) =>
           Effect.forEach(parts, (part, i) => part.length === 0 ? Effect.void : Queue.offerAll(queues[i]!, part), {
             discard: true

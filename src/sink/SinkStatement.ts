@@ -13,6 +13,8 @@ import * as CqlStatement from "../cassandra/CqlStatement.ts"
 import type { LoggedStatement } from "../state/WalFormat.ts"
 import type { Param } from "./RowEncoder.ts"
 import { describeParam } from "./RowEncoder.ts"
+import type { ManyCells } from "./ServerSize.ts"
+import * as ServerSize from "./ServerSize.ts"
 import { StatementRefused } from "./SinkError.ts"
 
 /**
@@ -44,6 +46,8 @@ export interface SinkStatement {
   readonly params: ReadonlyArray<Param>
   /** Which of `params` make the partition key; empty when they do not tell it, and then all rows have one subtask. */
   readonly partitionKeys: ReadonlyArray<number>
+  /** Which of `params` become several cells, and so count for more in a batch. */
+  readonly manyCells: ReadonlyArray<ManyCells>
   /** Undefined for the session's. */
   readonly consistency: Consistency | undefined
   /** What a segment's header says about its rows. */
@@ -121,9 +125,10 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.fromResult(original)
   const prepared = yield* Effect.fromResult(stamped)
   const indexWithout = (i: number) => timestampIndex === null || i < timestampIndex ? i : i - 1
+  const columnOf = (i: number) => columns.get(statement.markers[i]?.column ?? "")
   const params = prepared.params.filter((_, i) => i !== timestampIndex).map((param, i) => {
     const marker = statement.markers[i]
-    const column = marker?.column == null ? undefined : columns.get(marker.column)
+    const column = columnOf(i)
     const isKey = column !== undefined && (column.kind === "partition_key" || column.kind === "clustering")
     return { name: param.name, type: param.type, isKey, isTimestamp: marker?.usage === "timestamp" }
   })
@@ -138,6 +143,7 @@ export const make = Effect.fnUntraced(function*(
     cql,
     timestampIndex,
     params,
+    manyCells: ServerSize.manyCells(params, params.map((_, i) => columnOf(i)?.type)),
     partitionKeys: isOnePartition ? prepared.partitionKeys.map(indexWithout) : [],
     consistency,
     logged: { query: statement.cql, columns: params.map(describeParam) }

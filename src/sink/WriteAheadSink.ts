@@ -24,23 +24,20 @@ import type { CheckpointCommitter } from "../checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.ts"
 import type { CoordinatorError } from "../checkpoint/CheckpointCoordinator.ts"
 import type { Element, Located } from "../checkpoint/Element.ts"
-import { FrameBuffers } from "../state/FrameBuffers.ts"
-import { FrameWriter } from "../state/RowFrame.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
-import { WireBuffer } from "../wire/WireBuffer.ts"
-import { partitionHash } from "../wire/WireValues.ts"
 import type { BatchWriterOptions } from "./BatchWriter.ts"
 import * as Writer from "./BatchWriter.ts"
-import type { DeadLetterError } from "./DeadLetters.ts"
-import { DeadLetters, TooManyBadRecords } from "./DeadLetters.ts"
+import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
+import { DeadLetters } from "./DeadLetters.ts"
+import { deal } from "./Dealer.ts"
 import * as LoggedStatements from "./LoggedStatements.ts"
 import type { RowEncoderOptions } from "./RowEncoder.ts"
 import * as RowEncoder from "./RowEncoder.ts"
 import * as RowSchema from "./RowSchema.ts"
 import * as SetAside from "./SetAside.ts"
-import type { RowRefused, SendFailed } from "./SinkError.ts"
-import { RecordRefused, SchemaRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
+import type { RecordRefused, RowRefused, SendFailed } from "./SinkError.ts"
+import { SchemaRefused, SinkMisuse, StatementRefused } from "./SinkError.ts"
 import type { SinkStatementOptions } from "./SinkStatement.ts"
 import * as Statement from "./SinkStatement.ts"
 import type { StatementOptions } from "./StatementRoutes.ts"
@@ -199,105 +196,6 @@ export const begin = <A>(
   })
 
 /**
- * Encodes a chunk of elements for `parallelism` subtasks. All rows of one partition go to the same subtask, in order;
- * a barrier goes to all. Each inner array is one subtask's part of the chunk.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const encodeChunk = <A>(
-  sink: OpenSink<A>,
-  parallelism: number
-): (elements: ReadonlyArray<Element<A>>) => ReadonlyArray<Array<EncodedElement>> => {
-  const buffers = new FrameBuffers()
-  const writers = Array.from({ length: parallelism }, () => new FrameWriter(buffers))
-  const scratch = new WireBuffer(1024)
-  const { locate, routes, setAside, statementOf, statements, timestampOf, write } = sink
-  const { params, partitionKeys } = statements[0]!
-  const valueCount = params.length
-  return (elements) => {
-    const parts = writers.map((): Array<EncodedElement> => [])
-    const take = (subtask: number) => {
-      if (writers[subtask]!.rows > 0) parts[subtask]!.push(writers[subtask]!.take())
-    }
-    for (let i = 0; i < elements.length; i++) {
-      const element = elements[i]!
-      if (element._tag === "Barrier") {
-        for (let subtask = 0; subtask < parallelism; subtask++) take(subtask)
-        for (const part of parts) part.push(element)
-        continue
-      }
-      const { place } = element
-      const timestamp = timestampOf?.(place) ?? 0
-      setAside?.seen()
-      let subtask = 0
-      try {
-        if (element._tag === "BadRecord") {
-          if (setAside === null) throw new RowEncoder.Misfit("", element.problem)
-          setAside.unreadable(element, writers[0]!, timestamp)
-        } else if (routes !== null) {
-          const count = routes.stage(element.value, statementOf?.(place) ?? null)
-          for (let row = 0; row < count; row++) {
-            const { hash, statement, values } = routes.rows[row]!
-            subtask = hash % parallelism
-            // Two rows of one cell with the same timestamp would have the greater value win, not the later one.
-            const own = timestamp === 0 ? 0 : timestamp + row
-            writers[subtask]!.addWritten(place, statement, statements[statement]!.params.length, values, own)
-            if (writers[subtask]!.bytes >= blockBytes) take(subtask)
-          }
-        } else if (parallelism === 1) {
-          writers[0]!.addWith(place, 0, valueCount, element.value, write, timestamp)
-        } else {
-          scratch.length = 0
-          write(element.value, scratch)
-          subtask = partitionHash(scratch.bytes, 0, partitionKeys) % parallelism
-          writers[subtask]!.addWritten(place, 0, valueCount, scratch, timestamp)
-        }
-      } catch (error) {
-        if (setAside === null || !(error instanceof RowEncoder.Misfit) || element._tag !== "Record") {
-          throw refused(error, place, locate)
-        }
-        subtask = 0
-        setAside.misfit(element.value, place, error, writers[0]!, timestamp)
-      }
-      if (writers[subtask]!.bytes >= blockBytes) take(subtask)
-    }
-    for (let subtask = 0; subtask < parallelism; subtask++) take(subtask)
-    return parts
-  }
-}
-
-/** Bytes after which rows are handed on, though their chunk goes on: buffers stay small, whatever is in a row. */
-const blockBytes = 256 * 1024
-
-const refused = <A>(error: unknown, at: number, locate: OpenSink<A>["locate"]): unknown =>
-  error instanceof RowEncoder.Misfit
-    ? new RecordRefused({ ...locate(at), column: error.column, problem: error.problem })
-    : error
-
-/**
- * `encodeChunk` as an Effect: a record that does not fit is a `RecordRefused`, and nothing of its chunk is logged.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const encodeChunkEffect = <A>(sink: OpenSink<A>, parallelism: number) => {
-  const encode = encodeChunk(sink, parallelism)
-  return (
-    elements: ReadonlyArray<Element<A>>
-  ): Effect.Effect<ReadonlyArray<Array<EncodedElement>>, RecordRefused | TooManyBadRecords> =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(encode(elements))
-      } catch (error) {
-        return error instanceof RecordRefused || error instanceof TooManyBadRecords
-          ? Effect.fail(error)
-          : Effect.die(error)
-      }
-    })
-}
-
-/**
  * Elements and barriers in, committed checkpoints out: the whole sink as one subtask.
  *
  * The input is pulled as fast as it can be logged, whether or not the output is; it waits when `pendingBytesMax` is
@@ -318,13 +216,8 @@ export const transform =
     Stream.unwrap(Effect.gen(function*() {
       const sink = yield* open(options)
       yield* begin(sink)
-      const encode = encodeChunkEffect(sink, 1)
-      return subtask(
-        sink,
-        0,
-        Stream.mapArrayEffect(self, (elements) =>
-          Effect.map(encode(elements), ([part]) => part as [EncodedElement, ...Array<EncodedElement>]))
-      )
+      const [encoded] = yield* deal(sink, 1, self)
+      return subtask(sink, 0, encoded!)
     }))
 
 /** Opening the sink without checkpointing is an error, as in Flink. */

@@ -23,12 +23,15 @@ let counter = 0
 /** Names are new in each run, so that a server can be used again and again. */
 export const fresh = (prefix: string) => `${prefix}_${Date.now().toString(36)}${process.pid.toString(36)}${counter++}`
 
+export const makeKeyspace = Effect.flatMap(CassandraSession.CassandraSession, (session) =>
+  session.query(
+    `CREATE KEYSPACE IF NOT EXISTS ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`
+  ))
+
 export const makeTable = Effect.fnUntraced(function*(columns: string) {
   const session = yield* CassandraSession.CassandraSession
   const table = `${keyspace}.${fresh("t")}`
-  yield* session.query(
-    `CREATE KEYSPACE IF NOT EXISTS ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`
-  )
+  yield* makeKeyspace
   yield* session.query(`CREATE TABLE ${table} (${columns})`)
   return table
 })

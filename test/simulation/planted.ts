@@ -115,7 +115,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "rows-dealt-round-robin",
     "The rows of one key go to different subtasks, whose timestamps are not ordered.",
     edit(
-      "sink/WriteAheadSink.ts",
+      "sink/ChunkEncoder.ts",
       "partitionHash(scratch.bytes, 0, partitionKeys) % parallelism",
       "i % parallelism"
     )
@@ -365,7 +365,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "statement-index",
     "The log does not say which of several statements a row is for: it is sent with the first one, its values in other places.",
     edit(
-      "sink/WriteAheadSink.ts",
+      "sink/ChunkEncoder.ts",
       "writers[subtask]!.addWritten(place, statement, statements",
       "writers[subtask]!.addWritten(place, 0, statements"
     )

@@ -6,6 +6,7 @@ import type { TakenOver } from "../../src/checkpoint/CheckpointCommitter.ts"
 import { CheckpointCoordinator } from "../../src/checkpoint/CheckpointCoordinator.ts"
 import type { Element } from "../../src/checkpoint/Element.ts"
 import { Barrier, Record } from "../../src/checkpoint/Element.ts"
+import * as ChunkEncoder from "../../src/sink/ChunkEncoder.ts"
 import type { SinkError } from "../../src/sink/WriteAheadSink.ts"
 import * as WriteAheadSink from "../../src/sink/WriteAheadSink.ts"
 import * as MemoryStateBackend from "../../src/state/MemoryStateBackend.ts"
@@ -108,8 +109,9 @@ layer(live, { timeout: 60_000, excludeTestServices: true })("WriteAheadSink", (i
       ]
       for (const [name, options] of sinks) {
         const sink = yield* WriteAheadSink.open<Row>({ input: "rows", ...options })
-        const encode = WriteAheadSink.encodeChunkEffect(sink, 1)
-        const error = yield* Effect.flip(encode([new Record({ id: 1, v: 1 }, 41), new Record({ id: 2, v: 1 }, 42)]))
+        const { encode } = ChunkEncoder.make(sink, 1)
+        const records = [new Record({ id: 1, v: 1 }, 41), new Record({ id: 2, v: 1 }, 42)]
+        const error = yield* Effect.flip(encode(records, () => Effect.void))
         assert.strictEqual(error._tag, "RecordRefused")
         assert.strictEqual(error.message, `rows, record at 42: ${name} threw RangeError: not this one`)
       }
