@@ -83,7 +83,7 @@ export const openSegment = Effect.fnUntraced(function*(
     const want = Math.min(size - asked, readBytes)
     if (ahead !== null || want <= 0) return Effect.void
     asked += want
-    return Effect.map(Effect.forkIn(read(want), scope), (fiber) => {
+    return Effect.map(Effect.forkIn(read(want), scope, { startImmediately: true }), (fiber) => {
       ahead = fiber
     })
   })

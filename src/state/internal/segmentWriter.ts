@@ -88,7 +88,7 @@ export const createSegment = Effect.fnUntraced(function*(
           outcome = exit
           if (Exit.isSuccess(exit)) done()
         })
-        return Effect.map(Effect.forkIn(Effect.uninterruptible(whole), scope), (fiber) => {
+        return Effect.map(Effect.forkIn(Effect.uninterruptible(whole), scope, { startImmediately: true }), (fiber) => {
           writing = fiber
         })
       })
