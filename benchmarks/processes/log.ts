@@ -9,7 +9,9 @@ import type { EncodedRows } from "effect-cassandra/state/RowFrame"
 import * as RowFrame from "effect-cassandra/state/RowFrame"
 import type { StateBackend } from "effect-cassandra/state/StateBackend"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
@@ -165,21 +167,28 @@ const program = Effect.gen(function*() {
   }
   const inRows = options.mode === "read-rows"
   let rows = 0
-  const read = Effect.forEach(
-    handles,
-    (handle) =>
-      Effect.scoped(
-        Effect.flatMap(backend.openSegment(handle), ({ blocks }) =>
-          Stream.runForEachArray(blocks, (some) =>
-            Effect.sync(() => {
-              for (const block of some) {
-                rows += inRows ? RowFrame.read(block.payload).length : block.rows
-                block.release?.()
-              }
-            })))
-      ),
-    { discard: true }
-  )
+  // As a subtask does: the next segment is opened while one is sent.
+  const open = Effect.fnUntraced(function*(handle: SegmentHandle) {
+    const scope = yield* Scope.make()
+    const opening = Scope.provide(backend.openSegment(handle), scope)
+    return { scope, opened: yield* Effect.forkChild(opening, { startImmediately: true }) }
+  })
+  const read = Effect.gen(function*() {
+    let next = yield* open(handles[0]!)
+    for (let i = 0; i < handles.length; i++) {
+      const { opened, scope } = next
+      const { blocks } = yield* Fiber.join(opened)
+      if (i + 1 < handles.length) next = yield* open(handles[i + 1]!)
+      yield* Stream.runForEachArray(blocks, (some) =>
+        Effect.sync(() => {
+          for (const block of some) {
+            rows += inRows ? RowFrame.read(block.payload).length : block.rows
+            block.release?.()
+          }
+        }))
+      yield* Scope.close(scope, Exit.void)
+    }
+  })
   const result = yield* timed(read)
   const wanted = handles.reduce((sum, handle) => sum + handle.rows, 0)
   if (rows !== wanted) throw new Error(`${rows} rows were read back, not ${wanted}`)

@@ -5,6 +5,9 @@
  * `Stream.rechunk`, `Stream.grouped` and everything that gathers elements does hold them back: a checkpoint then waits
  * for records that may never come.
  *
+ * A record for which a function of the user throws becomes a `BadRecord`: it goes to the dead letters, or, where there are none,
+ * ends the sink with a `RecordRefused` that has its place.
+ *
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
@@ -14,8 +17,8 @@ import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { CheckpointCoordinator } from "./CheckpointCoordinator.ts"
-import type { BadRecord, Element } from "./Element.ts"
-import { Barrier, Record } from "./Element.ts"
+import type { Element } from "./Element.ts"
+import { BadRecord, Barrier, Record } from "./Element.ts"
 import type { Position } from "./Position.ts"
 
 /**
@@ -170,6 +173,12 @@ export const fromStream: {
     })
 )
 
+const nothingRaw = { text: null, bytes: null, csv: null }
+
+/** What is left of a record for which the function of an operator threw. */
+const refusedBy = (operator: string, { place, value }: Record<unknown>, thrown: unknown): BadRecord =>
+  new BadRecord(place, "OperatorThrew", `${operator} threw ${String(thrown)}`, nothingRaw, value)
+
 /**
  * Applies `f` to each record, which keeps its place. Barriers pass.
  *
@@ -184,7 +193,14 @@ export const map: {
 } = dual(
   2,
   <A, B, E, R>(self: Stream.Stream<Element<A>, E, R>, f: (value: A) => B): Stream.Stream<Element<B>, E, R> =>
-    Stream.map(self, (element) => element._tag === "Record" ? new Record(f(element.value), element.place) : element)
+    Stream.map(self, (element): Element<B> => {
+      if (element._tag !== "Record") return element
+      try {
+        return new Record(f(element.value), element.place)
+      } catch (thrown) {
+        return refusedBy("map", element, thrown)
+      }
+    })
 )
 
 /**
@@ -207,7 +223,17 @@ export const filter: {
     self: Stream.Stream<Element<A>, E, R>,
     predicate: (value: A) => boolean
   ): Stream.Stream<Element<A>, E, R> =>
-    Stream.filter(self, (element) => element._tag !== "Record" || predicate(element.value))
+    Stream.filter(
+      Stream.map(self, (element) => {
+        if (element._tag !== "Record") return element
+        try {
+          return predicate(element.value) ? element : null
+        } catch (thrown) {
+          return refusedBy("filter", element, thrown)
+        }
+      }),
+      (element) => element !== null
+    )
 )
 
 /**
@@ -231,15 +257,20 @@ export const flatMap: {
     f: (value: A) => Iterable<B>
   ): Stream.Stream<Element<B>, E, R> =>
     Stream.flattenIterable(
-      Stream.map(self, (element): ReadonlyArray<Element<B>> =>
-        element._tag === "Record"
-          ? Array.from(f(element.value), (value) => new Record(value, element.place))
-          : [element])
+      Stream.map(self, (element): ReadonlyArray<Element<B>> => {
+        if (element._tag !== "Record") return [element]
+        try {
+          return Array.from(f(element.value), (value) => new Record(value, element.place))
+        } catch (thrown) {
+          return [refusedBy("flatMap", element, thrown)]
+        }
+      })
     )
 )
 
 /**
- * Runs an Effect for each record, `concurrency` at once (default 1); results and barriers come out in order.
+ * Runs an Effect for each record, `concurrency` at once (default 1); results and barriers come out in order. What the Effect
+ * fails with fails the stream.
  *
  * @category combinators
  * @since 0.1.0
@@ -263,10 +294,14 @@ export const mapEffect: {
   ): Stream.Stream<Element<B>, E | E2, R | R2> =>
     Stream.mapEffect(
       self,
-      (element): Effect.Effect<Element<B>, E2, R2> =>
-        element._tag === "Record"
-          ? Effect.map(f(element.value), (value) => new Record(value, element.place))
-          : Effect.succeed(element),
+      (element): Effect.Effect<Element<B>, E2, R2> => {
+        if (element._tag !== "Record") return Effect.succeed(element)
+        try {
+          return Effect.map(f(element.value), (value) => new Record(value, element.place))
+        } catch (thrown) {
+          return Effect.succeed(refusedBy("mapEffect", element, thrown))
+        }
+      },
       { concurrency: options?.concurrency ?? 1 }
     )
 )

@@ -53,7 +53,7 @@ export const placeText = ({ input, place, unit, via }: Located): string => {
 }
 
 /**
- * Where a bad record can fail: when it is read from the source, made a row of, or written.
+ * Where a bad record can fail: when it is read from the source (and goes through the operators), made a row of, or written.
  *
  * @category constants
  * @since 0.1.0
@@ -86,8 +86,8 @@ export interface RawRecord {
 }
 
 /**
- * A record that its source could not read and was told to hand on (`malformed: "reject"`). It travels with the records, so
- * that it belongs to the same checkpoint, and goes to the dead letters instead of the table.
+ * A record that its source could not read and was told to hand on (`malformed: "reject"`), or for which an operator threw. It
+ * travels with the records, so that it belongs to the same checkpoint, and goes to the dead letters instead of the table.
  *
  * @category models
  * @since 0.1.0
@@ -99,11 +99,14 @@ export class BadRecord {
   readonly error: string
   readonly problem: string
   readonly raw: RawRecord
-  constructor(place: number, error: string, problem: string, raw: RawRecord) {
+  /** What an operator was given, if that is where it failed: it is kept as JSON, in place of `raw`. */
+  readonly value: unknown
+  constructor(place: number, error: string, problem: string, raw: RawRecord, value?: unknown) {
     this.place = place
     this.error = error
     this.problem = problem
     this.raw = raw
+    this.value = value
   }
 }
 

@@ -52,24 +52,25 @@ const blockBytes = 256 * 1024
 export const make = <A>(sink: OpenSink<A>, parallelism: number): ChunkEncoder<A> => {
   const encodeFrom = stepwise(sink, parallelism)
   return {
-    encode: <E, R>(elements: ReadonlyArray<Element<A>>, emit: (parts: Parts) => Effect.Effect<unknown, E, R>) => {
-      let next = 0
-      return Effect.whileLoop({
-        while: () => next < elements.length,
-        body: (): Effect.Effect<unknown, E | RecordRefused | TooManyBadRecords, R> => {
-          try {
-            const step = encodeFrom(elements, next)
-            next = step.next
-            return emit(step.parts)
-          } catch (error) {
-            return error instanceof RecordRefused || error instanceof TooManyBadRecords
-              ? Effect.fail(error)
-              : Effect.die(error)
-          }
-        },
-        step: () => {}
+    encode: <E, R>(elements: ReadonlyArray<Element<A>>, emit: (parts: Parts) => Effect.Effect<unknown, E, R>) =>
+      Effect.suspend(() => {
+        let next = 0
+        return Effect.whileLoop({
+          while: () => next < elements.length,
+          body: (): Effect.Effect<unknown, E | RecordRefused | TooManyBadRecords, R> => {
+            try {
+              const step = encodeFrom(elements, next)
+              next = step.next
+              return emit(step.parts)
+            } catch (error) {
+              return error instanceof RecordRefused || error instanceof TooManyBadRecords
+                ? Effect.fail(error)
+                : Effect.die(error)
+            }
+          },
+          step: () => {}
+        })
       })
-    }
   }
 }
 
@@ -78,7 +79,7 @@ const stepwise = <A>(
   sink: OpenSink<A>,
   parallelism: number
 ): (elements: ReadonlyArray<Element<A>>, from: number) => { readonly parts: Parts; readonly next: number } => {
-  const buffers = new FrameBuffers()
+  const buffers = new FrameBuffers(parallelism)
   const writers = Array.from({ length: parallelism }, () => new FrameWriter(buffers))
   const scratch = new WireBuffer(1024)
   const { locate, routes, setAside, statementOf, statements, timestampOf, write } = sink

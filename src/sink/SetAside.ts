@@ -74,7 +74,7 @@ export interface SetAside {
   readonly seen: () => void
   /** Logs a record that does not fit; throws `TooManyBadRecords`. */
   readonly misfit: (record: unknown, place: number, misfit: Misfit, out: FrameWriter, timestamp: number) => void
-  /** Logs what could not be read; throws `TooManyBadRecords`. */
+  /** Logs what could not be read, or made a record of; throws `TooManyBadRecords`. */
   readonly unreadable: (record: BadRecord, out: FrameWriter, timestamp: number) => void
   /** What a segment has set aside, until it is written. */
   readonly ofSegment: (segment: SegmentHandle, isRestored: boolean) => SegmentLetters
@@ -267,7 +267,8 @@ export const make = (
         out,
         timestamp
       ),
-    unreadable: ({ error: tag, place, problem: message, raw: { bytes, csv, text } }, out, timestamp) =>
+    unreadable: ({ error: tag, place, problem: message, raw: { bytes, csv, text: given }, value }, out, timestamp) => {
+      const text = value === undefined ? given : CqlText.ofValue(value)
       log(
         {
           meta: { stage: "read", tag, message, column: null, isText: text !== null, csv },
@@ -277,7 +278,8 @@ export const make = (
         place,
         out,
         timestamp
-      ),
+      )
+    },
     ofSegment
   }
 }

@@ -9,17 +9,21 @@ import { once, SpareBuffers } from "./internal/spareBuffers.ts"
 const initialBytes = 64 * 1024
 /** A buffer that one very long row has made longer is not kept. */
 const spareBytesMax = 512 * 1024
-/** As many as a chunk is encoded into, and a few that wait to be written. */
+/** For each subtask, as many as wait to be written. */
 const sparesMax = 8
 
 /**
- * The spare buffers of one sink; at most 4 MiB of them.
+ * The spare buffers of one sink; at most 4 MiB of them for each of its subtasks (default 1).
  *
  * @category models
  * @since 0.1.0
  */
 export class FrameBuffers {
-  private readonly spares = new SpareBuffers(initialBytes, sparesMax, spareBytesMax)
+  private readonly spares: SpareBuffers
+
+  constructor(subtasks = 1) {
+    this.spares = new SpareBuffers(initialBytes, subtasks * sparesMax, spareBytesMax)
+  }
 
   /** One that nobody else uses; what is in it is left from before. */
   take(): Buffer {

@@ -219,4 +219,32 @@ describe("Barriers", () => {
         ["1@10", "2@11", "| 1", "bad@13", "3@12", "| 2"]
       )
     }))
+
+  it.effect("a record for which an operator throws becomes a bad one, in its place, with what was thrown", () =>
+    Effect.gen(function*() {
+      const elements = [new Record(1, 10), new Record(2, 11), new Barrier(1, null, 2, false), new Record(3, 12)]
+      const odd = <A>(value: A) => (n: number): A => {
+        if (n === 2) throw new RangeError("not this one")
+        return value
+      }
+      const half = function*(n: number) {
+        yield n
+        if (n === 2) throw new RangeError("not this one")
+      }
+      const operators: ReadonlyArray<
+        readonly [string, (self: Stream.Stream<Element<number>>) => Stream.Stream<Element<number>>]
+      > = [
+        ["map", Barriers.map(odd(0))],
+        ["filter", Barriers.filter(odd(true))],
+        ["flatMap", Barriers.flatMap(odd([0]))],
+        ["flatMap", Barriers.flatMap(half)],
+        ["mapEffect", Barriers.mapEffect(odd(Effect.succeed(0)))]
+      ]
+      for (const [name, operator] of operators) {
+        const all = yield* Stream.runCollect(operator(Stream.fromIterable<Element<number>>(elements)))
+        assert.deepStrictEqual(all.map(({ _tag }) => _tag), ["Record", "BadRecord", "Barrier", "Record"])
+        const problem = `${name} threw RangeError: not this one`
+        assert.deepInclude(all[1]!, { place: 11, error: "OperatorThrew", problem, value: 2 })
+      }
+    }))
 })

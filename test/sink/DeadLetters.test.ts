@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as CassandraCommitter from "../../src/cassandra/CassandraCommitter.ts"
+import * as Barriers from "../../src/checkpoint/Barriers.ts"
 import { rowsCommitted } from "../../src/checkpoint/CheckpointMetrics.ts"
 import { BadRecord, Record } from "../../src/checkpoint/Element.ts"
 import * as RestartStrategy from "../../src/checkpoint/RestartStrategy.ts"
@@ -43,9 +44,9 @@ const world = Effect.fnUntraced(function*(options: ClusterOptions = {}, type = "
   const run = Effect.fnUntraced(function*<A>(
     source: Source<A, unknown>,
     maxErrors: MaxErrors | null = 100,
-    options: Partial<JobOptions<A, A, unknown, never>> = {}
+    options: Partial<JobOptions<A, A, unknown, never, unknown>> = {}
   ) {
-    const job = Job.run<A, A, unknown, never>({
+    const job = Job.run<A, A, unknown, never, unknown>({
       source,
       checkpoint: { interval: "1 second" },
       restart: RestartStrategy.none,
@@ -125,6 +126,28 @@ describe("dead letters", () => {
       }
       const failed = yield* run(unreadable, null)
       assert.include(String(failed._tag === "Failure" && failed.failure), "lines, record at 7: this is not JSON")
+    }))
+
+  it.effect("a record for which an operator throws is set aside as it was before, and ends the job without a layer", () =>
+    Effect.gen(function*() {
+      const { ids, letters, run } = yield* world()
+      const rows = iterable([{ id: 0, v: 0n }, { id: 1, v: 2n ** 60n }, { id: 2, v: 2n }])
+      const pipeline = Barriers.map((row: Row) => {
+        if (row.id === 1) throw new RangeError("not this one")
+        return row
+      })
+      const failed = yield* run(rows, null, { pipeline })
+      assert.include(
+        String(failed._tag === "Failure" && failed.failure),
+        "rows, record at 1: map threw RangeError: not this one"
+      )
+      const result = yield* run(rows, 1, { pipeline })
+      assert.strictEqual(result._tag, "Success")
+      assert.deepStrictEqual(yield* ids, [0, 2])
+      const [letter] = [...letters.values()]
+      assert.deepInclude(letter!, { stage: "read", record: null })
+      assert.deepInclude(letter!.error, { tag: "OperatorThrew", message: "map threw RangeError: not this one" })
+      assert.deepStrictEqual(letter!.raw, { text: `{"id":1,"v":${2n ** 60n}}`, bytes: null, csv: null })
     }))
 
   it.effect("a refused row is found in its batch, and only it is set aside, with the values it was sent with", () =>
