@@ -169,6 +169,8 @@ const clientOptions = (options: CassandraSessionOptions): DseClientOptions => {
     protocolOptions: { port: portOfNodes(options), ...extra.protocolOptions },
     socketOptions: {
       readTimeout: limits.request,
+      // A burst of requests goes to the socket in one write: with the driver's 64 KiB it takes several, if its rows are large.
+      coalescingThreshold: 256 * 1024,
       // all contact points are tried within connectTimeout, also when the first ones swallow packets
       connectTimeout: Math.max(500, Math.floor(limits.connect / points.length)),
       ...extra.socketOptions
