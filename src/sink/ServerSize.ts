@@ -33,7 +33,8 @@ const rowBytes = 58
 const cellBytes = 16
 
 /**
- * What a row of plain values counts, or a little less, in bytes. `wireBytes` are those of all values with their lengths before them, as in a frame.
+ * What a row of plain values counts, or a little more, in bytes. `wireBytes` are those of all values with their lengths before
+ * them, as in a frame.
  *
  * @category combinators
  * @since 0.1.0
