@@ -55,6 +55,8 @@ class JobState {
   leavesMore = false
   /** Its job has failed, and has not started again. */
   isBetweenRuns = false
+  /** How often it was told that the job has failed and starts again. */
+  failures = 0
 }
 
 const rowByRow = { ...defaultBounds, partitionRowsMax: 1, partitionsMax: 1 }
@@ -200,7 +202,10 @@ export const run = (program: Program, options: Options = {}): Outcome => {
     onLog: (process, text) => {
       if (process === null) return
       operator.onLog(process, text)
-      if (text.startsWith("The job failed and starts again")) jobOf(process).isBetweenRuns = true
+      if (text.startsWith("The job failed and starts again")) {
+        jobOf(process).isBetweenRuns = true
+        jobOf(process).failures++
+      }
       if (text.includes(" was aborted: ") || text.startsWith("Could not remove ")) jobOf(process).leavesMore = true
     },
     onStep: (process, step) => {
@@ -257,6 +262,11 @@ export const run = (program: Program, options: Options = {}): Outcome => {
       if (process.exit?._tag !== "Success" || verbOf(process) !== undefined) return
       // Whoever ends well has everything in the table that his last checkpoint covers (unless stopped between two runs).
       if (world.zombies().length > 0 || jobOf(process).isBetweenRuns) return
+      const { outcome, restarts } = process.exit.value as Job.JobSummary
+      // A request of the run that failed may still be on its way, and is no sign of the next one.
+      if (outcome === "stopped" && jobOf(process).failures > restarts) {
+        return world.count("stopped between two runs, with a late request")
+      }
       const read = recordsRead(process.machine.disk)
       const lineage = lineages.of(process)
       oracle.contents(world.rows(table), lineage, read, false)
