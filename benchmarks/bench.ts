@@ -8,8 +8,8 @@
  *     npm run bench -- --rounds 10 --json        the raw data as JSON on stdout as well
  *     npm run bench -- --large                   with the runs of 2 GiB of log and 100 times the rows
  *     npm run bench -- --cpu-prof DIRECTORY      CPU profiles of all Node processes, and what was on top in them
- *     npm run bench -- --report DIRECTORY        where the report goes; a run with --only writes none unless this is given
- *     npm run bench -- --from FILE               no runs: the report anew from the raw data of an earlier one
+ *     npm run bench -- --report DIRECTORY        where the report goes; anything less than a whole run writes none without it
+ *     npm run bench -- --from FILE               no runs: tables, and with --report plots, from the raw data of an earlier one
  *
  * Exit code 0 if every run was good, 1 if one was not, 2 for wrong arguments, 3 if there is no Cassandra to be had.
  */
@@ -36,6 +36,9 @@ process.stdout.on("error", () => {})
 
 const reportDirectory = fileURLToPath(new URL("./report", import.meta.url))
 
+const defaultRounds = 5
+const defaultRows = 200_000
+
 const count = (name: string, text: string): number => {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) {
@@ -50,8 +53,8 @@ const parse = (args: ReadonlyArray<string>) => {
     options: {
       list: { type: "boolean", default: false },
       only: { type: "string" },
-      rounds: { type: "string", default: "5" },
-      rows: { type: "string", default: "200000" },
+      rounds: { type: "string", default: String(defaultRounds) },
+      rows: { type: "string", default: String(defaultRows) },
       json: { type: "boolean", default: false },
       large: { type: "boolean", default: false },
       "cpu-prof": { type: "string" },
@@ -60,14 +63,18 @@ const parse = (args: ReadonlyArray<string>) => {
     }
   })
   const only = (values.only ?? "").split(",").map((word) => word.trim()).filter((word) => word !== "")
+  const rounds = count("rounds", values.rounds)
+  const rows = count("rows", values.rows)
+  // The report in the repository is of whole runs: a trial must not take its place unasked.
+  const isWhole = only.length === 0 && values.from === undefined && rounds >= defaultRounds && rows === defaultRows
   return {
     isList: values.list,
     benchmarks: Catalogue.select(only, values.large),
-    rounds: count("rounds", values.rounds),
-    rows: count("rows", values.rows),
+    rounds,
+    rows,
     isJson: values.json,
     profiles: values["cpu-prof"] === undefined ? null : Path.resolve(values["cpu-prof"]),
-    report: values.report ?? (only.length === 0 ? reportDirectory : null),
+    report: values.report ?? (isWhole ? reportDirectory : null),
     from: values.from ?? null
   }
 }

@@ -92,6 +92,8 @@ describe("npm run bench", () => {
       const again = await bench("--from", Path.join(directory, "raw.json"))
       assert.strictEqual(again.code, 0, again.stderr)
       assert.include(again.stdout, "own-1s ÷ this")
+      // It says where it writes a report: nowhere, and least of all over that of a whole run.
+      assert.strictEqual(again.stderr, "")
     } finally {
       Fs.rmSync(directory, { recursive: true })
     }
