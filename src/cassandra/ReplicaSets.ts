@@ -4,9 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as MurmurToken from "../wire/MurmurToken.ts"
-import { valueOffset } from "../wire/WireValues.ts"
-
 /**
  * Where the tokens of one keyspace lie, as numbers from 0 for each set of nodes of the session's own data centre.
  *
@@ -16,11 +13,8 @@ import { valueOffset } from "../wire/WireValues.ts"
 export interface ReplicaSets {
   /** How many there are, at least two. */
   readonly count: number
-  /**
-   * The set of the row whose values begin at `from`, each with its length before it as `WireValues` tells. `keys` are the
-   * indexes of those that make the partition key, in its order.
-   */
-  readonly setOf: (bytes: Buffer, from: number, keys: ReadonlyArray<number>) => number
+  /** The set that has a token: its halves, the upper one signed, the lower one without a sign (`wire/PartitionToken`). */
+  readonly setOf: (high: number, low: number) => number
 }
 
 /**
@@ -34,31 +28,6 @@ export interface RangeEnd {
   readonly high: number
   readonly low: number
   readonly set: number
-}
-
-/** The key of several columns, put together: each value with its length before it and a zero behind it. */
-let composed = Buffer.alloc(256)
-
-const tokenOf = (bytes: Buffer, from: number, keys: ReadonlyArray<number>): number => {
-  if (keys.length === 1) {
-    const at = valueOffset(bytes, from, keys[0]!)
-    return MurmurToken.highHalf(bytes, at + 4, at + 4 + Math.max(0, bytes.readInt32BE(at)))
-  }
-  let length = 0
-  for (let i = 0; i < keys.length; i++) {
-    const at = valueOffset(bytes, from, keys[i]!)
-    const size = Math.max(0, bytes.readInt32BE(at))
-    if (length + size + 3 > composed.length) {
-      const longer = Buffer.alloc(2 * (length + size + 3))
-      composed.copy(longer, 0, 0, length)
-      composed = longer
-    }
-    composed.writeUInt16BE(size & 0xffff, length)
-    bytes.copy(composed, length + 2, at + 4, at + 4 + size)
-    composed[length + 2 + size] = 0
-    length += size + 3
-  }
-  return MurmurToken.highHalf(composed, 0, length)
 }
 
 /**
@@ -75,9 +44,7 @@ export const make = (ends: ReadonlyArray<RangeEnd>): ReplicaSets | null => {
   const lows = Uint32Array.from(ends, ({ low }) => low)
   return {
     count,
-    setOf: (bytes, from, keys) => {
-      const high = tokenOf(bytes, from, keys)
-      const low = MurmurToken.lowHalf()
+    setOf: (high, low) => {
       // The first range that does not end before the token; behind the last one the ring begins again.
       let least = 0
       let behind = highs.length

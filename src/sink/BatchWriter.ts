@@ -23,9 +23,10 @@ import * as OutageLog from "../checkpoint/OutageLog.ts"
 import * as Retry from "../checkpoint/Retry.ts"
 import type { LoggedRow } from "../state/RowFrame.ts"
 import * as AdaptiveLimit from "./AdaptiveLimit.ts"
-import type { BatchBounds, Request } from "./BatchPlan.ts"
-import { byStatement, plan } from "./BatchPlan.ts"
+import type { BatchBounds } from "./BatchPlan.ts"
+import * as BatchPlan from "./BatchPlan.ts"
 import * as RequestGate from "./RequestGate.ts"
+import type { RowBlock } from "./SendWindows.ts"
 import { RowRefused, SendFailed } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
@@ -65,15 +66,18 @@ export interface RowsOrigin<E = never> {
 }
 
 /**
- * Rows that were read together, and are planned together: the more there are, the more of them share a partition.
+ * Rows whose way into requests is planned, and how many of them are not yet acknowledged.
  *
  * @category models
  * @since 0.1.0
  */
-export interface RowBlock {
-  readonly rows: ReadonlyArray<LoggedRow>
-  /** Called when nobody looks at the rows' bytes any more: each was acknowledged, or refused for good. */
-  readonly release?: (() => void) | undefined
+export interface PlannedRows {
+  /** One for each statement. */
+  readonly plans: ReadonlyArray<BatchPlan.BatchPlan>
+  /** Counts down. */
+  left: number
+  /** Called at zero. */
+  readonly release: (() => void) | undefined
 }
 
 /**
@@ -83,10 +87,12 @@ export interface RowBlock {
  * @since 0.1.0
  */
 export interface BatchWriter {
+  /** In time, but not long before they are sent: it looks at which nodes have which rows now. */
+  readonly plan: (block: RowBlock) => PlannedRows
   /** Returns when every row was acknowledged at the session's consistency level. Interruptible between requests. */
   readonly send: <E, E2 = never>(
     origin: RowsOrigin<E2>,
-    blocks: Stream.Stream<RowBlock, E>
+    rows: Stream.Stream<PlannedRows, E>
   ) => Effect.Effect<void, E | E2 | CassandraError | RowRefused | SendFailed>
 }
 
@@ -187,13 +193,13 @@ export const make = Effect.fnUntraced(function*(
     origin: RowsOrigin<E>,
     burst: Burst
   ): Effect.Effect<Sent, E | CassandraError | RowRefused | SendFailed> => {
-    const { plan, requests, rows } = burst
+    const { of, requests, rows } = burst
     let next = 0
     const rest: Effect.Effect<Sent, E | CassandraError | RowRefused | SendFailed> = Effect.suspend(() => {
       if (next === requests.length) {
         const sent = sentOf(burst)
-        plan.left -= rows
-        if (plan.left === 0) plan.release?.()
+        of.left -= rows
+        if (of.left === 0) of.release?.()
         return Effect.succeed(sent)
       }
       return Effect.andThen(
@@ -270,23 +276,27 @@ export const make = Effect.fnUntraced(function*(
   const planOf = (
     { manyCells, partitionKeys, table }: SinkStatement,
     rows: ReadonlyArray<LoggedRow>
-  ): Array<Request> =>
-    plan(rows, partitionKeys, options.batchBounds, session.replicaSets?.(table.keyspace) ?? null, manyCells)
-
-  const planAll = (rows: ReadonlyArray<LoggedRow>): Array<Request> =>
-    only !== null
-      ? planOf(statements[0]!, rows)
-      : byStatement(rows, statements.length).flatMap((part, i) => planOf(statements[i]!, part))
+  ): BatchPlan.BatchPlan =>
+    BatchPlan.make(
+      rows,
+      partitionKeys,
+      options.batchBounds,
+      session.replicaSets?.(table.keyspace) ?? null,
+      manyCells
+    )
 
   return {
-    send: (origin, blocks) =>
-      blocks.pipe(
-        Stream.mapArray((some) =>
-          some.flatMap(({ release, rows }) => burstsOf({ left: rows.length, release }, planAll(rows), burstMax)) as [
-            Burst,
-            ...Array<Burst>
-          ]
-        ),
+    plan: ({ release, rows }) => ({
+      plans: only !== null
+        ? [planOf(statements[0]!, rows)]
+        : BatchPlan.byStatement(rows, statements.length).map((part, i) => planOf(statements[i]!, part)),
+      left: rows.length,
+      release
+    }),
+    send: (origin, rows) =>
+      rows.pipe(
+        // One at a time: a burst is put together when there is room for it.
+        Stream.flatMap((planned) => Stream.fromIterable(bursts(planned, burstMax), { chunkSize: 1 })),
         Stream.mapEffect((burst) => writeBurst(origin, burst), {
           concurrency: Math.ceil(requestsInFlightMax / burstMax) + 1,
           unordered: true
@@ -317,17 +327,29 @@ const watchTable = (
     Effect.cachedWithTTL("1 second")
   )
 
-/** How many rows of a block are not yet acknowledged. */
-interface Plan {
-  left: number
-  readonly release: (() => void) | undefined
-}
-
 /** Requests that are sent together, all of one statement. */
 interface Burst {
-  readonly plan: Plan
-  readonly requests: Array<ReadonlyArray<LoggedRow>>
-  rows: number
+  readonly of: PlannedRows
+  readonly requests: ReadonlyArray<ReadonlyArray<LoggedRow>>
+  readonly rows: number
+}
+
+function* bursts(of: PlannedRows, burstMax: number): Generator<Burst> {
+  if (of.left === 0) of.release?.()
+  for (const plan of of.plans) {
+    while (true) {
+      const requests: Array<ReadonlyArray<LoggedRow>> = []
+      let rows = 0
+      while (requests.length < burstMax) {
+        const request = plan.next()
+        if (request === null) break
+        requests.push(request.rows)
+        rows += request.rows.length
+      }
+      if (requests.length === 0) break
+      yield { of, requests, rows }
+    }
+  }
 }
 
 /** What is counted of a burst that was acknowledged. Its rows may not be looked at any more. */
@@ -355,20 +377,4 @@ const measure = (all: ReadonlyArray<Sent>, context: Context.Context<never>): voi
   }
   Metrics.rowsSent.updateUnsafe(rows, context)
   Metrics.bytesSent.updateUnsafe(bytes, context)
-}
-
-const burstsOf = (plan: Plan, requests: ReadonlyArray<Request>, burstMax: number): Array<Burst> => {
-  const bursts: Array<Burst> = []
-  let last: Burst | null = null
-  for (const { rows } of requests) {
-    if (
-      last === null || last.requests.length >= burstMax || last.requests[0]![0]!.statement !== rows[0]!.statement
-    ) {
-      last = { plan, requests: [], rows: 0 }
-      bursts.push(last)
-    }
-    last.requests.push(rows)
-    last.rows += rows.length
-  }
-  return bursts
 }

@@ -20,6 +20,7 @@ import type { WireBuffer } from "../wire/WireBuffer.ts"
 import type { DeadLetter, DeadLetterError, DeadLetters, StageCounts } from "./DeadLetters.ts"
 import { countStages, isExceeded, TooManyBadRecords } from "./DeadLetters.ts"
 import type { Misfit } from "./RowEncoder.ts"
+import { SinkMisuse } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
 import type { SinkStatement } from "./SinkStatement.ts"
 
@@ -283,3 +284,25 @@ export const make = (
     ofSegment
   }
 }
+
+/**
+ * Without dead letters: a refused row ends the sink, and what an earlier run has set aside can't be dropped.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const noLetters = ({ checkpointId }: SegmentHandle): SegmentLetters<SinkMisuse> => ({
+  rows: (logged) =>
+    logged.some((row) => row.statement === letterStatement)
+      ? Effect.fail(
+        new SinkMisuse({
+          reason: "no-dead-letters",
+          detail:
+            `The log holds dead letters of checkpoint ${checkpointId}, and there is nowhere to keep them now. Run ` +
+            "once more with dead letters switched on until they are written."
+        })
+      )
+      : Effect.succeed(logged),
+  refused: undefined,
+  finish: Effect.succeed(0)
+})

@@ -27,12 +27,15 @@ import type { SegmentWriter } from "../state/StateBackend.ts"
 import { StateBackend } from "../state/StateBackend.ts"
 import type { WalError } from "../state/WalError.ts"
 import type { WireBuffer } from "../wire/WireBuffer.ts"
-import type { BatchWriter, RowBlock } from "./BatchWriter.ts"
+import type { BatchWriter } from "./BatchWriter.ts"
 import type { DeadLetterError, TooManyBadRecords } from "./DeadLetters.ts"
 import * as LoggedStatements from "./LoggedStatements.ts"
 import type { PendingCheckpoint } from "./PendingCheckpoints.ts"
 import * as PendingCheckpoints from "./PendingCheckpoints.ts"
-import type { SegmentLetters, SetAside } from "./SetAside.ts"
+import type { RowBlock } from "./SendWindows.ts"
+import * as SendWindows from "./SendWindows.ts"
+import type { SegmentLetters } from "./SetAside.ts"
+import * as SetAside from "./SetAside.ts"
 import type { RowRefused, SendFailed } from "./SinkError.ts"
 import { SinkMisuse } from "./SinkError.ts"
 import * as Metrics from "./SinkMetrics.ts"
@@ -78,9 +81,11 @@ export interface OpenSink<A> {
   /** The one statement that a record is for, null for all. */
   readonly statementOf: ((place: number) => string | null) | null
   /** Where bad records go; null where the first one ends the sink. */
-  readonly setAside: SetAside | null
+  readonly setAside: SetAside.SetAside | null
   readonly pendingBytesMax: number
   readonly segmentBytesMax: number
+  /** Bytes of rows that are sorted before they are sent, of all subtasks. */
+  readonly sortBytesMax: number
   /** Rows logged by this sink since it was opened, for a progress display. */
   readonly counters: { logged: number }
 }
@@ -181,6 +186,8 @@ export const make = Effect.fnUntraced(function*<A>(
    */
   const segmentBytesMax = Math.min(sink.segmentBytesMax, sink.pendingBytesMax / 2)
   let segmentBytes = Math.min(firstSegmentBytes, segmentBytesMax)
+
+  const windowBytes = SendWindows.growing(sink.sortBytesMax / coordinator.parallelism)
 
   const isFull = (): boolean => openBytes + endedBytes + pending.bytes() > sink.pendingBytesMax
 
@@ -302,7 +309,7 @@ export const make = Effect.fnUntraced(function*<A>(
     Scope.Scope
   > {
     const letters: SegmentLetters<DeadLetterError | SinkMisuse | TooManyBadRecords> =
-      sink.setAside?.ofSegment(segment, restored) ?? noLetters(segment)
+      sink.setAside?.ofSegment(segment, restored) ?? SetAside.noLetters(segment)
     const opened = yield* backend.openSegment(segment)
     yield* LoggedStatements.mustBeSame(sink.statements, opened.header.statements, segment)
     const rowsOf = SegmentRows.ofBlocks(segment.name, segment)
@@ -310,13 +317,18 @@ export const make = Effect.fnUntraced(function*<A>(
       opened.blocks,
       (blocks) =>
         Effect.map(Effect.flatMap(rowsOf(blocks), letters.rows), (rows): [RowBlock] => [
-          { rows, release: () => SegmentRows.release(blocks) }
+          {
+            rows,
+            bytes: blocks.reduce((sum, { payload }) => sum + payload.length, 0),
+            release: () => SegmentRows.release(blocks)
+          }
         ])
     )
+    const planned = yield* SendWindows.ahead(Stream.map(SendWindows.gather(read, windowBytes), sink.writer.plan))
     yield* turn.before.await
     yield* sink.writer.send(
       { locate: sink.locate, checkpointId: segment.checkpointId, refused: letters.refused },
-      read
+      planned
     )
     yield* turn.after.open
     return yield* letters.finish
@@ -378,20 +390,3 @@ export const make = Effect.fnUntraced(function*<A>(
 })
 
 const firstSegmentBytes = 256 * 1024
-
-/** Without dead letters a refused row ends the sink, and what an earlier run has set aside can't be dropped. */
-const noLetters = ({ checkpointId }: SegmentHandle): SegmentLetters<SinkMisuse> => ({
-  rows: (logged) =>
-    logged.some((row) => row.statement === RowFrame.letterStatement)
-      ? Effect.fail(
-        new SinkMisuse({
-          reason: "no-dead-letters",
-          detail:
-            `The log holds dead letters of checkpoint ${checkpointId}, and there is nowhere to keep them now. Run ` +
-            "once more with dead letters switched on until they are written."
-        })
-      )
-      : Effect.succeed(logged),
-  refused: undefined,
-  finish: Effect.succeed(0)
-})

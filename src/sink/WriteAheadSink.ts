@@ -104,6 +104,12 @@ export interface WriteAheadSinkOptions<A> extends RowEncoderOptions<A>, SinkStat
    * with each that was asked for, so that its first rows do not wait for an interval. Default 8 MiB.
    */
   readonly segmentBytesMax?: number | undefined
+  /**
+   * Bytes of the log, of all subtasks, that are sorted by the tokens of their partitions before they are sent: the more, the
+   * less work has the server with a row. Twice as many are held in memory. A run begins with 512 KiB for a subtask, and doubles
+   * it. Default 4 MiB.
+   */
+  readonly sortBytesMax?: number | undefined
 }
 
 /**
@@ -162,6 +168,7 @@ export const open = Effect.fnUntraced(function*<A>(
     setAside: Option.isNone(letters) ? null : SetAside.make(letters.value, statements, locate),
     pendingBytesMax: options.pendingBytesMax ?? 256 * 1024 ** 2,
     segmentBytesMax: options.segmentBytesMax ?? 8 * 1024 ** 2,
+    sortBytesMax: options.sortBytesMax ?? 4 * 1024 ** 2,
     counters: { logged: 0 }
   }
 })

@@ -36,7 +36,7 @@ export const headerBytes = 24
 export const letterStatement = 0xffff
 
 /**
- * One row read back: a view on its frame, no copies.
+ * One row read back: a view on its frame, no copies, and as small as may be, as there are a hundred thousand at once.
  *
  * @category models
  * @since 0.1.0
@@ -47,14 +47,16 @@ export class LoggedRow {
   /** Where its values begin, and end. */
   readonly from: number
   readonly to: number
-  /** Microseconds since 1970. */
-  readonly timestamp: number
 
   constructor(bytes: Buffer, from: number, to: number) {
     this.bytes = bytes
     this.from = from
     this.to = to
-    this.timestamp = readInt64(bytes, from - headerBytes + 4)
+  }
+
+  /** Microseconds since 1970. */
+  get timestamp(): number {
+    return readInt64(this.bytes, this.from - headerBytes + 4)
   }
 
   get place(): number {

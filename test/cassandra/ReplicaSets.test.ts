@@ -4,7 +4,9 @@ import Tokenizer from "cassandra-driver/lib/tokenizer.js"
 import { Arbitrary, Effect, Schema } from "effect"
 import type { RangeEnd } from "../../src/cassandra/ReplicaSets.ts"
 import * as ReplicaSets from "../../src/cassandra/ReplicaSets.ts"
+import type { LoggedRow } from "../../src/state/RowFrame.ts"
 import * as MurmurToken from "../../src/wire/MurmurToken.ts"
+import * as PartitionToken from "../../src/wire/PartitionToken.ts"
 import { loggedRows } from "../sink/loggedRows.ts"
 
 interface DriverTokenizer {
@@ -29,6 +31,9 @@ const endAt = (token: bigint, set: number): RangeEnd => ({
 })
 
 const rowOf = (...values: ReadonlyArray<Buffer>) => loggedRows([{ timestamp: 0, place: 0, values }])[0]!
+
+const setOf = (sets: ReplicaSets.ReplicaSets, { bytes, from }: LoggedRow, keys: ReadonlyArray<number>): number =>
+  sets.setOf(PartitionToken.highHalf(bytes, from, keys), PartitionToken.lowHalf())
 
 describe("the token of a key", () => {
   it.effect.prop(
@@ -65,8 +70,7 @@ describe("ReplicaSets", () => {
         if (tokens.length < 2) return assert.isNull(sets)
         const token = tokenOfDriver(Buffer.from(key))
         const found = tokens.findIndex((end) => token <= end)
-        const { bytes, from } = rowOf(Buffer.from("other"), Buffer.from(key))
-        assert.strictEqual(sets!.setOf(bytes, from, [1]), Math.max(0, found) % 3)
+        assert.strictEqual(setOf(sets!, rowOf(Buffer.from("other"), Buffer.from(key)), [1]), Math.max(0, found) % 3)
       }),
     { arbitrary: { runs: 500 } }
   )
@@ -80,8 +84,7 @@ describe("ReplicaSets", () => {
     }
     const token = tokenOfDriver(Buffer.concat([part(b), part(a)]))
     const sets = ReplicaSets.make([endAt(token - 1n, 0), endAt(token, 1), endAt(token + 1n, 2)])!
-    const { bytes, from } = rowOf(a, Buffer.from("not of the key"), b)
-    assert.strictEqual(sets.setOf(bytes, from, [2, 0]), 1)
+    assert.strictEqual(setOf(sets, rowOf(a, Buffer.from("not of the key"), b), [2, 0]), 1)
     assert.strictEqual(sets.count, 3)
   })
 

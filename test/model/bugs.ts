@@ -85,6 +85,8 @@ export const notInTheModel: { readonly [bug: string]: string } = {
   "ended-before-sealed": "a barrier is sealed in the step that takes it; test/sink/sealing",
   "sealed-while-written": "a segment is written and sealed in one step here",
   "read-back-too-early": "rows have no bytes here; FileStateBackend.test",
+  "window-back-too-early": "rows have no bytes here; the simulation",
+  "half-full-batches-forgotten": "rows are sent one by one here; BatchPlan.test",
   "outdated-state-trusted": "nobody goes back to a machine that was left; test/job/outdatedState",
   "outdated-state-is-done": "nobody goes back to a machine that was left; test/job/outdatedState",
   "commit-overtakes": "a checkpoint is sent when the one before is committed; the simulation, test/job/sending",

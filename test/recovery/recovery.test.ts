@@ -41,6 +41,7 @@ const Job = Schema.Struct({
   maxConcurrent: Schema.Literals([1, 2]),
   isRough: Schema.Boolean,
   segmentBytesMax: Schema.Literals([100, 8_000_000]),
+  sortBytesMax: Schema.Literals([1, 200, 8_000_000]),
   pendingBytesMax: Schema.Literals([400, 8_000_000]),
   isImpatient: Schema.Boolean
 })

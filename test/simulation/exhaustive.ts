@@ -66,6 +66,7 @@ const job = (checkpoints: number, hasBad: boolean, runs: ReadonlyArray<Run>): Pr
   writeBufferBytes: 262_144,
   readBufferBytes: 1_048_576,
   segmentBytesMax: 8_000_000,
+  sortBytesMax: 8_000_000,
   pendingBytesMax: 8_000_000,
   requestsInFlightMax: 2,
   burstMax: 1,

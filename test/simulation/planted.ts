@@ -380,8 +380,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "Rows of several statements share a request, which is sent with the statement of its first row.",
     edit(
       "sink/BatchWriter.ts",
-      "byStatement(rows, statements.length).flatMap",
-      "[[...rows]].flatMap"
+      "BatchPlan.byStatement(rows, statements.length).map",
+      "[[...rows]].map"
     )
   ),
 
@@ -780,9 +780,19 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     "The buffer that a segment was read into is read over when its rows are planned, not when they are in the table.",
     edit(
       writer,
-      "burstsOf({ left: rows.length, release }, planAll(rows), burstMax)",
-      "(release?.(), burstsOf({ left: rows.length, release }, planAll(rows), burstMax))"
+      "plan: ({ release, rows }) => ({",
+      "plan: ({ release, rows }) => (release?.(), {"
     )
+  ),
+  bug(
+    "window-back-too-early",
+    "The buffers of rows that are sorted together are read over when the first of them are in the table.",
+    edit(writer, "        of.left -= rows\n        if (of.left === 0) of", "        of")
+  ),
+  bug(
+    "half-full-batches-forgotten",
+    "Batches that are not full when all rows were looked at are never sent.",
+    edit("sink/BatchPlan.ts", "      if (mixed !== undefined) return mixed\n", "")
   ),
 
   // --- savepoints

@@ -65,6 +65,7 @@ export interface Program extends FaultProgram.FaultProgram {
   readonly writeBufferBytes: number
   readonly readBufferBytes: number
   readonly segmentBytesMax: number
+  readonly sortBytesMax: number
   readonly pendingBytesMax: number
   readonly requestsInFlightMax: number
   /** Requests that are sent together; where it is more than one, each row is a request. */
@@ -297,6 +298,7 @@ export const generate = (seed: number): Program => {
     writeBufferBytes: dice.pick([64, 262_144]),
     readBufferBytes: ownDice.pick([64, 200, 1_048_576]),
     segmentBytesMax: dice.pick([100, 8_000_000]),
+    sortBytesMax: makeDice(seed + 0.1875 * 0x1_0000_0000).pick([1, 200, 8_000_000]),
     pendingBytesMax: dice.pick([400, 8_000_000]),
     requestsInFlightMax: dice.pick([1, 4]),
     burstMax: ownDice.pick([1, 1, 3]),

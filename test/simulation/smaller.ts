@@ -33,6 +33,7 @@ export function* smaller(program: Program): Generator<Program> {
     writeBufferBytes: 262_144,
     readBufferBytes: 1_048_576,
     segmentBytesMax: 8_000_000,
+    sortBytesMax: 8_000_000,
     pendingBytesMax: 8_000_000
   }
   for (const [name, value] of Object.entries(plain)) {

@@ -139,6 +139,7 @@ export const run = (program: Program, options: Options = {}): Outcome => {
           burstMax: program.burstMax,
           batchBounds: program.burstMax > 1 ? rowByRow : undefined,
           segmentBytesMax: program.segmentBytesMax,
+          sortBytesMax: program.sortBytesMax,
           pendingBytesMax: program.pendingBytesMax,
           sendRetry: program.isImpatient ? once : undefined
         }

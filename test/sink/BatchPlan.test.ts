@@ -1,12 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
-import { defaultBounds, plan } from "../../src/sink/BatchPlan.ts"
+import type { Request } from "../../src/sink/BatchPlan.ts"
+import * as BatchPlan from "../../src/sink/BatchPlan.ts"
 import type { LoggedRow } from "../../src/state/RowFrame.ts"
-import { valueOffset } from "../../src/wire/WireValues.ts"
+import * as PartitionToken from "../../src/wire/PartitionToken.ts"
 import { loggedRows } from "./loggedRows.ts"
 
 const row = (place: number, key: number, bytes: number): LoggedRow =>
   loggedRows([{ place, timestamp: place, values: [Buffer.from([key]), Buffer.alloc(bytes), null, undefined] }])[0]!
+
+const { defaultBounds } = BatchPlan
+
+const plan = (...args: Parameters<typeof BatchPlan.make>): Array<Request> => {
+  const { next } = BatchPlan.make(...args)
+  const requests: Array<Request> = []
+  for (let request = next(); request !== null; request = next()) requests.push(request)
+  assert.isNull(next())
+  return requests
+}
+
+const tokenOf = ({ bytes, from }: LoggedRow): number =>
+  PartitionToken.highHalf(bytes, from, [0]) * 2 ** 32 + PartitionToken.lowHalf()
 
 const Rows = Arbitrary.array(
   Arbitrary.schema(Schema.Struct({
@@ -50,12 +64,8 @@ describe("BatchPlan", () => {
     ({ rows }) =>
       Effect.sync(() => {
         const logged = rows.map(({ bytes, key }, i) => row(i, key, bytes))
-        const setOf = (key: number) => key % 3
-        const sets = {
-          count: 3,
-          setOf: (bytes: Buffer, from: number, keys: ReadonlyArray<number>) =>
-            setOf(bytes[valueOffset(bytes, from, keys[0]!) + 4]!)
-        }
+        const setOf = (high: number) => (high >>> 8) % 3
+        const sets = { count: 3, setOf }
         const requests = plan(logged, [0], defaultBounds, sets)
         assert.deepStrictEqual(
           requests.flatMap((request) => request.rows.map(({ place }) => place)).toSorted((a, b) => a - b),
@@ -63,12 +73,54 @@ describe("BatchPlan", () => {
         )
         for (const request of requests) {
           const keys = new Set(request.rows.map(({ values }) => values[0]![0]!))
-          assert.strictEqual(new Set([...keys].map(setOf)).size, 1)
+          const setsOfRows = request.rows.map(({ bytes, from }) => setOf(PartitionToken.highHalf(bytes, from, [0])))
+          assert.strictEqual(new Set(setsOfRows).size, 1)
           assert.isAtMost(keys.size, defaultBounds.partitionsMax)
         }
       }),
     { arbitrary: { runs: 200 } }
   )
+
+  it.effect.prop(
+    "rows of one partition stay in order, those of a request in the order of their tokens",
+    { rows: Rows },
+    ({ rows }) =>
+      Effect.sync(() => {
+        const requests = plan(rows.map(({ bytes, key }, i) => row(i, key, bytes)), [0])
+        for (const { rows } of requests) {
+          assert.deepStrictEqual(rows.map(tokenOf), rows.map(tokenOf).toSorted((a, b) => a - b))
+        }
+        const places = new Map<number, number>()
+        for (const { place, values } of requests.flatMap(({ rows }) => rows)) {
+          const key = values[0]![0]!
+          assert.isAbove(place, places.get(key) ?? -1)
+          places.set(key, place)
+        }
+      }),
+    { arbitrary: { runs: 200 } }
+  )
+
+  it("many rows are sent in stripes of the ring, each in the order of its tokens", () => {
+    const rows = loggedRows(Array.from({ length: 20_000 }, (_, i) => {
+      const id = Buffer.alloc(4)
+      id.writeInt32BE(i)
+      return { place: i, timestamp: i, values: [id] }
+    }))
+    const requests = plan(rows, [0])
+    assert.strictEqual(new Set(requests.flatMap((request) => request.rows)).size, 20_000)
+    // One for each stripe may be short.
+    assert.isAtMost(requests.length, 2016)
+    const sorted = rows.map(tokenOf).toSorted((a, b) => a - b)
+    const rank = new Map(sorted.map((token, i) => [token, i]))
+    const ranks = requests.map((request) => request.rows.map((row) => rank.get(tokenOf(row))!))
+    for (const [i, own] of ranks.entries()) {
+      assert.deepStrictEqual(own, own.map((_, j) => own[0]! + j))
+      // As long as all of them have rows.
+      if (i >= 16 && i < 1980) assert.strictEqual(own[0]!, ranks[i - 16]!.at(-1)! + 1)
+    }
+    const stripesOfSixteen = new Set(ranks.slice(0, 16).map(([first]) => Math.floor(first! / 1250)))
+    assert.strictEqual(stripesOfSixteen.size, 16)
+  })
 
   it("rows of one partition share requests, of a hundred rows at most", () => {
     const requests = plan(Array.from({ length: 250 }, (_, i) => row(i, 1, 10)), [0])

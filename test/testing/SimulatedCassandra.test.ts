@@ -656,7 +656,10 @@ describe("the library on it", () => {
         const writer = yield* BatchWriter.make([statement], { sendRetry: atOnce })
         isArmed = true
         const error = yield* Effect.flip(
-          writer.send({ locate: (place: number) => ({ input: "test", place }), checkpointId: 1 }, Stream.make({ rows }))
+          writer.send(
+            { locate: (place: number) => ({ input: "test", place }), checkpointId: 1 },
+            Stream.make(writer.plan({ rows, bytes: 0 }))
+          )
         )
         assert.strictEqual((error as { _tag: string })._tag, "RowRefused")
         assert.match(error.message, /unlucky/)

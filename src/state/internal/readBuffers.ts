@@ -10,8 +10,8 @@ export interface Loan {
   readonly share: () => () => void
 }
 
-/** For two segments that are read at once. */
-const sparesMax = 4
+/** Two windows of 4 MiB or a little more (`SendWindows`), and what is read ahead. */
+const sparesMax = 8
 
 /** Most blocks are not longer. */
 const headroomMax = 288 * 1024
