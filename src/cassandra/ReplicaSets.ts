@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+
 /**
  * Where the tokens of one keyspace lie, as numbers from 0 for each set of nodes of the session's own data centre.
  *

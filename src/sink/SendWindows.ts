@@ -52,8 +52,8 @@ export const growing = (bytesMax: number): () => number => {
 }
 
 /**
- * Puts blocks together until they are of `bytesMax` bytes or more, which is asked for each. What was read before a failure is
- * handed on before it.
+ * Puts blocks together while another one like the last still fits into `bytesMax`, which is asked for each. What was read
+ * before a failure is handed on before it.
  *
  * @category combinators
  * @since 0.1.0
@@ -67,14 +67,15 @@ export const gather = <E, R>(
     return Effect.succeed(Effect.gen(function*() {
       const some: Array<RowBlock> = []
       const enough = bytesMax()
-      for (let bytes = 0; bytes < enough && end === null;) {
+      let bytes = 0
+      let last = 0
+      while (end === null && (last === 0 || bytes + last <= enough)) {
         const exit = yield* Effect.exit(pull)
         if (exit._tag === "Failure") end = Effect.failCause(exit.cause)
         else {
-          for (const block of exit.value) {
-            some.push(block)
-            bytes += block.bytes
-          }
+          last = exit.value.reduce((sum, block) => sum + block.bytes, 0)
+          bytes += last
+          some.push(...exit.value)
         }
       }
       return some.length === 0 && end !== null ? yield* end : [join(some)] as const
