@@ -3,7 +3,7 @@
  * same nodes, within the bounds that the server's warnings draw. The order of requests does not matter: each row has its timestamp.
  *
  * So rows are sent in the order of their tokens, in which a server keeps them: what it looks for lies beside what it has just
- * found, and it needs a third less time for a row. As all of them would then be for one node and, in it, one place, the sorted
+ * found, and it needs a fifth less time for a row. As all of them would then be for one node and, in it, one place, the sorted
  * rows are cut into stripes, and requests are taken from these in turn.
  *
  * @since 0.1.0

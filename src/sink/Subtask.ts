@@ -324,6 +324,7 @@ export const make = Effect.fnUntraced(function*<A>(
           }
         ])
     )
+    // Before its turn: Cassandra has work again as soon as the checkpoint before is acknowledged.
     const planned = yield* SendWindows.ahead(Stream.map(SendWindows.gather(read, windowBytes), sink.writer.plan))
     yield* turn.before.await
     yield* sink.writer.send(

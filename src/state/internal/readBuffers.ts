@@ -10,7 +10,7 @@ export interface Loan {
   readonly share: () => () => void
 }
 
-/** Two windows of 4 MiB or a little more (`SendWindows`), and what is read ahead. */
+/** For two windows of 4 MiB (`SendWindows`), what is read ahead of each, and the short reads at the ends of segments. */
 const sparesMax = 8
 
 /** Most blocks are not longer. */
